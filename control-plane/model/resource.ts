@@ -1,0 +1,58 @@
+// The typed resources of a mesh: what source/ and model/ hand to validate/ and mesh/.
+
+import type { DestinationRuleSpec } from "./destination-rule.ts";
+import type { Origin } from "./diagnostic.ts";
+import type { GatewaySpec } from "./gateway.ts";
+import type { DeploymentSpec, ServiceSpec } from "./kubernetes.ts";
+import type { LocalRunSpec } from "./local-run.ts";
+import type { MeshConfigSpec } from "./mesh-config.ts";
+import type { VirtualServiceSpec } from "./virtual-service.ts";
+
+/** A path inside a resource, from its root: `["spec", "http", 0, "route", 1, "weight"]`. */
+export type FieldPath = readonly (string | number)[];
+
+/** A resource whose fields were checked against its kind's schema. Names are unique per (kind, namespace, name) within a mesh. */
+export interface Resource<Kind extends string, Spec> {
+  readonly kind: Kind;
+  readonly name: string;
+  /** `default` where the document says none; `""` for cluster-scoped kinds (Namespace). */
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly spec: Spec;
+  /** Where the document begins. */
+  readonly origin: Origin;
+  /** Where a field stands, or the nearest parent that is written down. */
+  readonly locate: (path: FieldPath) => Origin;
+  /** Hash of the document's text: equal digests mean equal resources. */
+  readonly digest: string;
+}
+
+export type VirtualService = Resource<"VirtualService", VirtualServiceSpec>;
+export type DestinationRule = Resource<"DestinationRule", DestinationRuleSpec>;
+export type Gateway = Resource<"Gateway", GatewaySpec>;
+export type KubernetesService = Resource<"Service", ServiceSpec>;
+export type Deployment = Resource<"Deployment", DeploymentSpec>;
+export type Namespace = Resource<"Namespace", Record<string, never>>;
+export type MeshConfig = Resource<"MeshConfig", MeshConfigSpec>;
+export type LocalRun = Resource<"LocalRun", LocalRunSpec>;
+
+export type AnyResource = VirtualService | DestinationRule | Gateway | KubernetesService | Deployment | Namespace | MeshConfig | LocalRun;
+
+/** All resources of a mesh, sorted by (namespace, name) within each kind, so that equal input gives equal output whatever the file order. */
+export interface Resources {
+  readonly virtualServices: readonly VirtualService[];
+  readonly destinationRules: readonly DestinationRule[];
+  readonly gateways: readonly Gateway[];
+  readonly services: readonly KubernetesService[];
+  readonly deployments: readonly Deployment[];
+  readonly namespaces: readonly Namespace[];
+  /** At most one counts: the first by file order; others get a diagnostic. */
+  readonly meshConfigs: readonly MeshConfig[];
+  readonly localRuns: readonly LocalRun[];
+}
+
+/** `VirtualService default/reviews`, as it stands in diagnostics. */
+export function resourceLabel(resource: { readonly kind: string; readonly namespace: string; readonly name: string }): string {
+  return resource.namespace === "" ? `${resource.kind} ${resource.name}` : `${resource.kind} ${resource.namespace}/${resource.name}`;
+}

@@ -1,0 +1,49 @@
+// Names of Envoy resources. They stand in logs, statistics and `weft explain`, so they are stable and Istio's where Istio has one.
+
+/** What identifies a destination: one Envoy cluster each. */
+export interface ClusterKey {
+  readonly port: number;
+  readonly subset: string;
+  readonly hostname: string;
+  /** Set where traffic is split over zones: the same endpoints, this zone preferred. */
+  readonly zone?: string;
+}
+
+/** Istio's cluster name, `outbound|80|v1|reviews.default.svc.cluster.local`, with `;zone=b` appended for a zone cluster. */
+export function outboundClusterName(key: ClusterKey): string {
+  const base = `outbound|${key.port}|${key.subset}|${key.hostname}`;
+  return key.zone === undefined ? base : `${base};zone=${key.zone}`;
+}
+
+/** The cluster that forwards to the application beside the proxy. */
+export function inboundClusterName(containerPort: number): string {
+  return `inbound|${containerPort}||`;
+}
+
+/** Where unknown names go under ALLOW_ANY. */
+export const PASSTHROUGH_CLUSTER = "PassthroughCluster";
+
+/** Route configuration of one port of one service, for a listener that serves only this service. */
+export function serviceRouteName(hostname: string, port: number): string {
+  return `${hostname}:${port}`;
+}
+
+/** Route configuration of the HTTP proxy port; its virtual hosts come by VHDS. */
+export const HTTP_PROXY_ROUTE = "http-proxy";
+
+/** Route configuration of a gateway's server port (Istio's name). */
+export function gatewayRouteName(port: number): string {
+  return `http.${port}`;
+}
+
+/** A VHDS resource is named after the route configuration it belongs to. */
+export function virtualHostName(routeConfiguration: string, host: string): string {
+  return `${routeConfiguration}/${host}`;
+}
+
+/** ECDS names of the two configurations of the filter: deciding, and explaining. */
+export const FILTER = "weft";
+export const EXPLAIN_FILTER = "weft-explain";
+/** Marks a local reply of an inbound sidecar: `unsent` (UF, UO, UH: the application never saw the request) or `reset` (UC). */
+export const RETRY_MARKER_HEADER = "x-weft-retry";
+export const PICK_HEADER = "x-weft-pick";
