@@ -1,0 +1,57 @@
+// What the local runner and the control plane say to each other: JSON messages over the IPC channel of the child process.
+// The control plane reads the folder; the runner starts processes and reports what runs. Either may be restarted without the other:
+// on (re)connection the runner sends its whole state, and the control plane answers with the whole of what it read.
+import type { Instance, Proxy } from "../mesh/instance.ts";
+import type { Diagnostic } from "../model/diagnostic.ts";
+import type { DeploymentSpec } from "../model/kubernetes.ts";
+import type { LocalRunSpec } from "../model/local-run.ts";
+
+/** A Deployment as it is to run now (the last good version where the file has an error). */
+export interface DesiredWorkload {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly spec: DeploymentSpec;
+  /** Changes when, and only when, running copies must be replaced (image, command, env, ports, labels, zone; not replicas). */
+  readonly templateDigest: string;
+}
+
+export interface DesiredHost {
+  readonly hostname: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly ports: readonly { readonly name: string; readonly number: number }[];
+}
+
+/** What the folder asks the runner to keep running. */
+export interface Desired {
+  readonly workloads: readonly DesiredWorkload[];
+  readonly hosts: readonly DesiredHost[];
+  /** The LocalRun documents, with the absolute folder of the file that each stands in. */
+  readonly localRuns: readonly { readonly folder: string; readonly spec: LocalRunSpec }[];
+  /** Server ports per Gateway selector, as `label=value,label=value` sorted: one gateway proxy per distinct selector. */
+  readonly gateways: readonly { readonly selector: Readonly<Record<string, string>>; readonly namespace: string; readonly ports: readonly number[] }[];
+}
+
+/** How far one proxy is behind what was published for it. */
+export interface ProxyState {
+  readonly proxyId: string;
+  readonly connected: boolean;
+  /** The last revision of which this proxy has ACKed everything that concerns it. */
+  readonly ackedRevision: number;
+  readonly nacks: number;
+}
+
+export type RunnerMessage =
+  /** The whole of what runs. Sent on connection and on each change. */
+  { readonly kind: "running"; readonly sequence: number; readonly instances: readonly Instance[]; readonly proxies: readonly Proxy[] };
+
+export type ControlPlaneMessage =
+  | { readonly kind: "listening"; readonly xdsPort: number; readonly adminPort: number }
+  | { readonly kind: "desired"; readonly desired: Desired }
+  /** All diagnostics that stand now; sent when the set changes. */
+  | { readonly kind: "diagnostics"; readonly diagnostics: readonly Diagnostic[] }
+  /** A snapshot was published: it answers `running` messages up to `sequence`. */
+  | { readonly kind: "published"; readonly revision: number; readonly sequence: number; readonly changed: readonly string[] }
+  /** Sent when any proxy's state changes. */
+  | { readonly kind: "proxies"; readonly proxies: readonly ProxyState[] };
