@@ -1,0 +1,45 @@
+// A vitest reporter that prints the run's closing line, and refuses skipped tests where nothing may be skipped.
+import { writeSync } from "node:fs";
+import type { Reporter, TestModule } from "vitest/node";
+
+/** Skipped tests of these names are fine with CI=true: what they need is not part of the project. */
+const MAY_SKIP = /\(needs conformance data\)/;
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+function count(modules: readonly TestModule[], unhandled: number): Counts & { readonly wronglySkipped: readonly string[] } {
+  const counts: Counts = { passed: 0, failed: unhandled, skipped: 0 };
+  const wronglySkipped: string[] = [];
+  for (const module of modules) {
+    if (module.errors().length > 0) counts.failed += module.errors().length;
+    for (const test of module.children.allTests()) {
+      const state = test.result().state;
+      if (state === "passed" || state === "failed") counts[state]++;
+      else {
+        counts.skipped++;
+        if (!MAY_SKIP.test(test.fullName)) wronglySkipped.push(`${module.relativeModuleId}: ${test.fullName}`);
+      }
+    }
+  }
+  return { ...counts, wronglySkipped };
+}
+
+/** Prints `N passed, N failed` (`, N skipped` where there are any) as the last line; with CI=true a skipped test is a failed one. */
+export class ClosingLineReporter implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
+    const { passed, failed, skipped, wronglySkipped } = count(modules, unhandledErrors.length);
+    const refused = process.env.CI === "true" ? wronglySkipped : [];
+    for (const name of refused) writeSync(1, `skipped, which CI does not allow: ${name}\n`);
+    if (refused.length > 0 || failed > 0) process.exitCode = 1;
+    const closing = `${passed} passed, ${failed + refused.length} failed${skipped - refused.length > 0 ? `, ${skipped - refused.length} skipped` : ""}`;
+    process.once("exit", () => writeSync(1, `${closing}\n`));
+  }
+}
+
+// vitest loads a custom reporter by its default export.
+// biome-ignore lint/style/noDefaultExport: vitest's contract for reporter files.
+export default ClosingLineReporter;
