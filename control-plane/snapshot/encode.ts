@@ -1,0 +1,133 @@
+// A translated resource in; out comes the resource as it goes on the wire: named, versioned by its content, and encoded once for every proxy that holds it.
+import { createHash } from "node:crypto";
+import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import type { ResourceOrigin, TranslatedResource, XdsType } from "../translate/resource.ts";
+import { TYPE_URLS } from "./type-urls.ts";
+
+/** One Envoy resource, ready to be sent. Equal (type, name, version) means equal bytes. */
+export interface EncodedResource {
+  readonly type: XdsType;
+  readonly name: string;
+  /** Hash of `body`, so that a restarted control plane finds its proxies up to date. */
+  readonly version: string;
+  /** The encoded `envoy.service.discovery.v3.Resource`: name, version and the body in an Any. */
+  readonly bytes: Uint8Array;
+  readonly body: Uint8Array;
+  readonly origins: readonly ResourceOrigin[];
+  /** `type/name` of what must be there for it to work. */
+  readonly needs: readonly string[];
+  /** Lower-cased domains of a virtual host, or of the virtual hosts inside a route configuration; empty for other types. */
+  readonly domains: readonly string[];
+  /** A route configuration whose virtual hosts come by VHDS. */
+  readonly usesVhds: boolean;
+}
+
+/** Encoded resources by `type/name@version`, kept from one snapshot to the next so that bytes are made once. */
+export type EncodedPool = Map<string, EncodedResource>;
+
+/** `cluster/outbound|80||reviews.default.svc.cluster.local`, as it stands in `needs`. */
+export function resourceKey(type: XdsType, name: string): string {
+  return `${type}/${name}`;
+}
+
+/** `type/name@version`: what a refusal by Envoy is about. */
+export function versionKey(resource: { readonly type: XdsType; readonly name: string; readonly version: string }): string {
+  return `${resource.type}/${resource.name}@${resource.version}`;
+}
+
+/**
+ * The route configuration that a VHDS resource belongs to: all before the last slash.
+ * Source: Envoy, source/extensions/config_subscription/grpc/watch_map.cc, `namespaceFromName`.
+ */
+export function routeConfigurationOf(virtualHost: string): string {
+  return virtualHost.slice(0, Math.max(0, virtualHost.lastIndexOf("/")));
+}
+
+/**
+ * Makes an encoder for one snapshot. Objects that several proxies share are encoded once, and so are equal ones; bytes of the former
+ * snapshot are taken over where the version is the same. `pool` is filled with all that was encoded.
+ */
+export function createEncoder(former: EncodedPool, pool: EncodedPool): (resource: TranslatedResource) => EncodedResource {
+  const byIdentity = new Map<TranslatedResource, EncodedResource>();
+  return (resource) => {
+    const known = byIdentity.get(resource);
+    if (known !== undefined) return known;
+    const version = versionOf(resource.body);
+    const key = versionKey({ type: resource.type, name: resource.name, version });
+    const encoded = pool.get(key) ?? adopt(resource, former.get(key)) ?? encode(resource, version);
+    pool.set(key, encoded);
+    byIdentity.set(resource, encoded);
+    return encoded;
+  };
+}
+
+/** Encodes one resource by itself, outside any pool. */
+export function encodeResource(resource: TranslatedResource): EncodedResource {
+  return encode(resource, versionOf(resource.body));
+}
+
+/** A ClusterLoadAssignment without endpoints: what a subscription to endpoints that do not exist is answered with, never a removal. */
+export function emptyEndpoints(name: string): EncodedResource {
+  return encodeResource({ type: "endpoint", name, body: new BinaryWriter().tag(1, WireType.LengthDelimited).string(name).finish(), origins: [], needs: [] });
+}
+
+function versionOf(body: Uint8Array): string {
+  return createHash("sha256").update(body).digest("hex").slice(0, 16);
+}
+
+/** The former encoding with this translation's origins: lines move in a file without a byte of the resource changing. */
+function adopt(resource: TranslatedResource, former: EncodedResource | undefined): EncodedResource | undefined {
+  return former === undefined ? undefined : { ...former, origins: resource.origins, needs: resource.needs };
+}
+
+function encode(resource: TranslatedResource, version: string): EncodedResource {
+  const { type, name, body, origins, needs } = resource;
+  const bytes = new BinaryWriter()
+    .tag(1, WireType.LengthDelimited)
+    .string(version)
+    .tag(2, WireType.LengthDelimited)
+    .fork()
+    .tag(1, WireType.LengthDelimited)
+    .string(TYPE_URLS[type])
+    .tag(2, WireType.LengthDelimited)
+    .bytes(body)
+    .join()
+    .tag(3, WireType.LengthDelimited)
+    .string(name)
+    .finish();
+  const routing = type === "route" ? scanRouteConfiguration(body) : { domains: type === "virtualHost" ? scanDomains(body) : [], usesVhds: false };
+  return { type, name, version, bytes, body, origins, needs, ...routing };
+}
+
+/** Reads only the fields that the consistency check asks for: RouteConfiguration.virtual_hosts is field 2, .vhds field 9. */
+function scanRouteConfiguration(body: Uint8Array): { readonly domains: readonly string[]; readonly usesVhds: boolean } {
+  const domains: string[] = [];
+  let usesVhds = false;
+  scanFields(body, (field, reader) => {
+    if (field === 9) usesVhds = true;
+    if (field !== 2) return false;
+    domains.push(...scanDomains(reader.bytes()));
+    return true;
+  });
+  return { domains, usesVhds };
+}
+
+/** VirtualHost.domains is field 2; Envoy compares domains in lower case. */
+function scanDomains(body: Uint8Array): readonly string[] {
+  const domains: string[] = [];
+  scanFields(body, (field, reader) => {
+    if (field !== 2) return false;
+    domains.push(reader.string().toLowerCase());
+    return true;
+  });
+  return domains;
+}
+
+/** Calls `visit` at each top-level field; a field that it did not read is skipped. */
+function scanFields(body: Uint8Array, visit: (field: number, reader: BinaryReader) => boolean): void {
+  const reader = new BinaryReader(body);
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag();
+    if (!visit(field, reader)) reader.skip(wireType, field);
+  }
+}
