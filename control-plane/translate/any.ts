@@ -1,8 +1,13 @@
-// Packing a generated message into google.protobuf.Any, as Envoy's extension points want it.
+// Packs a generated message into google.protobuf.Any, the way Envoy nests the configuration of its extensions.
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { type Any, AnySchema } from "@bufbuild/protobuf/wkt";
 
-/** The message as an Any with type URL `type.googleapis.com/<full name>`. Equal input gives equal bytes. */
-export function packAny<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): Any {
-  return create(AnySchema, { typeUrl: `type.googleapis.com/${schema.typeName}`, value: toBinary(schema, create(schema, init)) });
+const TYPE_URL_PREFIX = "type.googleapis.com/";
+
+/**
+ * The message as an Any. Fields are written in the order of the schema, so equal input gives equal bytes, except for map fields: those keep the order in
+ * which their keys were inserted, which is for the caller to fix. Throws when a value does not fit its field (a number out of range).
+ */
+export function packAny<Desc extends DescMessage>(schema: Desc, init?: MessageInitShape<Desc>): Any {
+  return create(AnySchema, { typeUrl: `${TYPE_URL_PREFIX}${schema.typeName}`, value: toBinary(schema, create(schema, init)) });
 }

@@ -82,7 +82,10 @@ function stripAll(options: Options | undefined, members: readonly { readonly opt
   for (const member of members) if (member.options !== undefined) delete member.options.$unknown;
 }
 
-function typesDefined(prefix: string, scope: { readonly name: string; readonly nestedType: DescriptorProto[]; readonly enumType: { name: string }[] }): string[] {
+function typesDefined(
+  prefix: string,
+  scope: { readonly name: string; readonly nestedType: DescriptorProto[]; readonly enumType: { name: string }[] },
+): string[] {
   const name = `${prefix}.${scope.name}`;
   return [name, ...scope.enumType.map((enumeration) => `${name}.${enumeration.name}`), ...scope.nestedType.flatMap((nested) => typesDefined(name, nested))];
 }

@@ -37,7 +37,7 @@ function generateCode(): ReadonlyMap<string, string> {
 /** Keeps the two lines that name the generator and its input; the rest of the comments repeats the declarations. */
 function withoutComments(code: string): string {
   const header = code.split("\n").filter((line) => line.startsWith("// @generated"));
-  const body = code.replaceAll(/^[ \t]*\/\*\*[^]*?\*\/\n/gm, "").replaceAll(/^\/\/.*\n|^\/\* eslint-disable \*\/\n/gm, "");
+  const body = code.replaceAll(/^[ \t]*\/\*\*[\s\S]*?\*\/\n/gm, "").replaceAll(/^\/\/.*\n|^\/\* eslint-disable \*\/\n/gm, "");
   return `${header.join("\n")}\n${body.replaceAll(/\n{2,}/g, "\n\n").replaceAll(/;\n\n(?= )/g, ";\n")}`;
 }
 
