@@ -5,6 +5,9 @@ import type { Instance, Proxy } from "../mesh/instance.ts";
 import type { Diagnostic } from "../model/diagnostic.ts";
 import type { DeploymentSpec } from "../model/kubernetes.ts";
 import type { LocalRunSpec } from "../model/local-run.ts";
+import type { ProxyState } from "../xds/proxy-state.ts";
+
+export type { ProxyState };
 
 /** A Deployment as it is to run now (the last good version where the file has an error). */
 export interface DesiredWorkload {
@@ -31,15 +34,6 @@ export interface Desired {
   readonly localRuns: readonly { readonly folder: string; readonly spec: LocalRunSpec }[];
   /** Server ports per Gateway selector, as `label=value,label=value` sorted: one gateway proxy per distinct selector. */
   readonly gateways: readonly { readonly selector: Readonly<Record<string, string>>; readonly namespace: string; readonly ports: readonly number[] }[];
-}
-
-/** How far one proxy is behind what was published for it. */
-export interface ProxyState {
-  readonly proxyId: string;
-  readonly connected: boolean;
-  /** The last revision of which this proxy has ACKed everything that concerns it. */
-  readonly ackedRevision: number;
-  readonly nacks: number;
 }
 
 export type RunnerMessage =

@@ -77,7 +77,18 @@ function versionOf(body: Uint8Array): string {
 
 /** The former encoding with this translation's origins: lines move in a file without a byte of the resource changing. */
 function adopt(resource: TranslatedResource, former: EncodedResource | undefined): EncodedResource | undefined {
-  return former === undefined ? undefined : { ...former, origins: resource.origins, needs: resource.needs };
+  if (former === undefined) return undefined;
+  const { origins, needs } = resource;
+  return sameOrigins(origins, former.origins) && sameTexts(needs, former.needs) ? former : { ...former, origins, needs };
+}
+
+function sameOrigins(a: readonly ResourceOrigin[], b: readonly ResourceOrigin[]): boolean {
+  const text = ({ origin, resource }: ResourceOrigin): string => `${origin.file}:${origin.line}:${origin.column} ${resource}`;
+  return a === b || sameTexts(a.map(text), b.map(text));
+}
+
+function sameTexts(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((text, index) => text === b[index]));
 }
 
 function encode(resource: TranslatedResource, version: string): EncodedResource {

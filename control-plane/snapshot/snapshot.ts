@@ -65,7 +65,7 @@ export function buildSnapshot(input: SnapshotInput): Snapshot {
     const problems = problemsOf.get(view) ?? inconsistencies(view);
     problemsOf.set(view, problems);
     if (problems.length > 0) diagnostics.push(...problems.map((problem) => inconsistent(proxyId, problem)));
-    const kept = problems.length > 0 ? input.previous?.proxies.get(proxyId) : fit(view, quarantine, input.accepted.get(proxyId), donor);
+    const kept = problems.length > 0 ? input.previous?.proxies.get(proxyId) : serving(view, quarantine, input.accepted.get(proxyId), donor);
     if (kept === undefined) continue;
     const former = input.previous?.proxies.get(proxyId);
     proxies.set(proxyId, {
@@ -84,7 +84,7 @@ type Serving = Pick<ProxySnapshot, "view" | "frozen">;
 const NOTHING_FROZEN: ReadonlySet<string> = new Set();
 
 /** The view without culprits; where that does not fit together, the last that this proxy accepted as a whole. */
-function fit(view: View, quarantine: Quarantine, accepted: ProxySnapshot | undefined, donor: Donor): Serving | undefined {
+function serving(view: View, quarantine: Quarantine, accepted: ProxySnapshot | undefined, donor: Donor): Serving | undefined {
   if (culpritsIn(view, quarantine).length === 0) return { view, frozen: NOTHING_FROZEN };
   const mended = setAside(view, quarantine, (type, name) => accepted?.view.get(type)?.get(name) ?? donor(type, name));
   return inconsistencies(mended.view).length === 0 ? mended : accepted;

@@ -1,0 +1,149 @@
+// State of one delta stream, and the questions that every decision on it asks: what differs, what was asked for, what is in place.
+import { type EncodedResource, resourceKey, routeConfigurationOf } from "../snapshot/encode.ts";
+import type { ProxySnapshot } from "../snapshot/snapshot.ts";
+import { ofType } from "../snapshot/view.ts";
+import type { XdsType } from "../translate/resource.ts";
+import { isSubscribed, newSubscription, refusalKey, type Subscription, UNKNOWN_VERSION } from "./subscription.ts";
+
+/** What was sent on one stream, for benchmarks and for the proof that an up-to-date proxy is sent nothing. */
+export interface StreamCounters {
+  responses: number;
+  resources: number;
+  removals: number;
+}
+
+export interface StreamState {
+  readonly proxyId: string;
+  readonly subscriptions: Readonly<Record<XdsType, Subscription>>;
+  /** The newest snapshot; undefined until the proxy appears in one. */
+  target: ProxySnapshot | undefined;
+  removalDelayMs: number;
+  /** Route configurations sent to a client that did not have them: their hosts follow the ACK. */
+  readonly fresh: Set<string>;
+  /** What differs, by type; absent where it must be compared again. */
+  readonly changes: Map<XdsType, Changes>;
+  /** `type/name` of what is to go, with the time at which nothing named it any more. */
+  readonly lingering: Map<string, number>;
+  ackedRevision: number;
+  readonly counters: StreamCounters;
+}
+
+/** Names of one type at which the client differs from its target. */
+export interface Changes {
+  /** Asked for, and not held in the target's version. */
+  readonly wanted: Set<string>;
+  /** Held, and no longer to be. */
+  readonly gone: Set<string>;
+}
+
+/** A stream that has seen no request yet. */
+export function newStream(proxyId: string): StreamState {
+  return {
+    proxyId,
+    subscriptions: {
+      cluster: newSubscription("cluster"),
+      secret: newSubscription("secret"),
+      endpoint: newSubscription("endpoint"),
+      listener: newSubscription("listener"),
+      route: newSubscription("route"),
+      virtualHost: newSubscription("virtualHost"),
+      extension: newSubscription("extension"),
+    },
+    target: undefined,
+    removalDelayMs: 0,
+    fresh: new Set(),
+    changes: new Map(),
+    lingering: new Map(),
+    ackedRevision: 0,
+    counters: { responses: 0, resources: 0, removals: 0 },
+  };
+}
+
+/** The target's resources of a type; none before the first snapshot. */
+export function targetOf(stream: StreamState, type: XdsType): ReadonlyMap<string, EncodedResource> {
+  return stream.target === undefined ? new Map() : ofType(stream.target.view, type);
+}
+
+/** What differs for a type. Compared in full once, then kept up by what is sent, until {@link markStale}. */
+export function changesOf(stream: StreamState, type: XdsType): Changes {
+  const known = stream.changes.get(type);
+  if (known !== undefined) return known;
+  const subscription = stream.subscriptions[type];
+  const target = targetOf(stream, type);
+  const changes: Changes = { wanted: new Set(), gone: new Set() };
+  for (const [name, resource] of target) {
+    const held = subscription.held.get(name);
+    if (held?.version === resource.version) {
+      if (held.resource === undefined) subscription.held.set(name, { ...held, resource });
+    } else if (asksFor(stream, type, name) && !isRefused(subscription, resource)) changes.wanted.add(name);
+  }
+  for (const name of subscription.held.keys()) {
+    if (!target.has(name) || (type === "virtualHost" && hasDroppedRoute(stream, routeConfigurationOf(name)))) changes.gone.add(name);
+  }
+  for (const name of changes.gone) if (isFrozen(stream, type, name)) changes.gone.delete(name);
+  stream.changes.set(type, changes);
+  return changes;
+}
+
+/** The type must be compared again. Virtual hosts hang on their route configurations. */
+export function markStale(stream: StreamState, type: XdsType): void {
+  stream.changes.delete(type);
+  if (type === "route") stream.changes.delete("virtualHost");
+}
+
+/** Whether a resource of the target is to be sent to this client at all. */
+export function asksFor(stream: StreamState, type: XdsType, name: string): boolean {
+  const subscription = stream.subscriptions[type];
+  if (!subscription.requested) return false;
+  return type === "virtualHost" ? takesHosts(stream, routeConfigurationOf(name)) : isSubscribed(subscription, name);
+}
+
+/**
+ * Whether the client will take virtual hosts of this route configuration. Only the first one of a stream makes Envoy ask for virtual
+ * hosts, so a subscription says nothing about the others; and a host that comes before Envoy has taken its route configuration is ACKed
+ * and dropped. So hosts are keyed on the ACK of their route configuration.
+ */
+export function takesHosts(stream: StreamState, route: string): boolean {
+  const held = stream.subscriptions.route.held.get(route);
+  return held?.acked === true && !stream.fresh.has(route) && targetOf(stream, "route").get(route)?.usesVhds === true;
+}
+
+/** Whether the client has unsubscribed from a route configuration: then it has dropped the hosts with it. */
+export function hasDroppedRoute(stream: StreamState, route: string): boolean {
+  const { route: routes } = stream.subscriptions;
+  return routes.requested && !isSubscribed(routes, route);
+}
+
+/** Whether a resource was set aside with nothing in its place: it is neither sent nor removed. */
+export function isFrozen(stream: StreamState, type: XdsType, name: string): boolean {
+  const frozen = stream.target?.frozen;
+  if (frozen === undefined || frozen.size === 0) return false;
+  return frozen.has(resourceKey(type, name)) || (type === "virtualHost" && frozen.has(resourceKey("route", routeConfigurationOf(name))));
+}
+
+export function isRefused(subscription: Subscription, resource: EncodedResource): boolean {
+  return subscription.refused.has(refusalKey(resource.name, resource.version));
+}
+
+/**
+ * Make before break: what names a cluster may go only once that cluster can serve. That is: it was sent, and so were its endpoints
+ * after it, since a new cluster warms until they come. Not its ACK: that waits for secrets and warming of every other cluster.
+ */
+export function isReady(stream: StreamState, resource: EncodedResource): boolean {
+  if (resource.type !== "listener" && resource.type !== "route" && resource.type !== "virtualHost") return true;
+  return namesOf(resource, "cluster").every((name) => isInPlace(stream, name));
+}
+
+/** The names of one type among what a resource needs. */
+export function namesOf(resource: EncodedResource, type: XdsType): readonly string[] {
+  const prefix = `${type}/`;
+  return resource.needs.filter((need) => need.startsWith(prefix)).map((need) => need.slice(prefix.length));
+}
+
+function isInPlace(stream: StreamState, cluster: string): boolean {
+  const { cluster: clusters, endpoint: endpoints } = stream.subscriptions;
+  const held = clusters.held.get(cluster);
+  if (held === undefined || held.version === UNKNOWN_VERSION) return false;
+  const resource = targetOf(stream, "cluster").get(cluster) ?? held.resource;
+  return resource === undefined || namesOf(resource, "endpoint").every((name) => endpoints.held.has(name) && !endpoints.owed.has(name));
+}
