@@ -92,6 +92,18 @@ type Callback = (...args: number[]) => number;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** A request on a route whose metadata carry this record. */
+export function decisionRequest(metadata: { readonly id: string; readonly decision: string | Uint8Array }, headers: FakeRequest["headers"] = {}): FakeRequest {
+  const path = "xds.route_metadata.filter_metadata.weft";
+  return { properties: { [`${path}.id`]: metadata.id, [`${path}.decision`]: metadata.decision }, headers };
+}
+
+/** The pick that the filter wrote, NaN when it wrote none. Throws when it did anything else than letting the request go on. */
+export function pickOf(outcome: FakeOutcome): number {
+  if (outcome.action !== 0 || outcome.response !== undefined) throw new Error("the request was stopped");
+  return Number(outcome.set["x-weft-pick"] ?? Number.NaN);
+}
+
 /** Loads a built filter. `entropy` is what WASI's random_get answers, so that runs repeat. */
 export async function startFakeEnvoy(wasmPath: string, entropy: Uint8Array): Promise<FakeEnvoy> {
   const state: HostState = {
