@@ -46,6 +46,16 @@ export type ControlPlaneMessage =
   /** All diagnostics that stand now; sent when the set changes. */
   | { readonly kind: "diagnostics"; readonly diagnostics: readonly Diagnostic[] }
   /** A snapshot was published: it answers `running` messages up to `sequence`. */
-  | { readonly kind: "published"; readonly revision: number; readonly sequence: number; readonly changed: readonly string[] }
+  | {
+      readonly kind: "published";
+      readonly revision: number;
+      readonly sequence: number;
+      /** Files whose change led to it, relative to the folder; empty where only what runs has changed. */
+      readonly files: readonly string[];
+      /** When the first of those changes was seen, in milliseconds of the Unix epoch. */
+      readonly changedAtMs: number;
+      /** Ids of the proxies that are in the snapshot: it is in force once all that are connected have ACKed it. */
+      readonly proxies: readonly string[];
+    }
   /** Sent when any proxy's state changes. */
   | { readonly kind: "proxies"; readonly proxies: readonly ProxyState[] };

@@ -1,14 +1,15 @@
 // Plays users who ask /color again and again, each under its own `x-user` name, and shows who got what.
 // Settings in the address: ?users=100&interval=1000 (milliseconds between two requests of a user) &concurrency=12 (requests under way at once).
-// `window.weftCounts` holds the figures for a program to read.
+// `window.weftCounts` holds the figures for a program to read; `changed` and `moves` count from the last "New phase" on.
 const settings = {
   users: setting("users", 100, 1, 1000),
   intervalMs: setting("interval", 1000, 50, 60_000),
   concurrency: setting("concurrency", 12, 1, 64),
 };
-const WINDOW_MS = 5_000;
+const WINDOW_MS = 3_000;
 const TIMEOUT_MS = 10_000;
 const RENDER_MS = 250;
+const SUMMARY_MS = 5_000;
 
 /** A user: the last answer, and how often the version has changed since the phase began and since the page was opened. */
 const users = Array.from({ length: settings.users }, (_, index) => ({
@@ -102,6 +103,7 @@ function add(counts, key) {
 const sum = (numberOf) => users.reduce((total, user) => total + numberOf(user), 0);
 
 function counts() {
+  const answered = users.filter((user) => user.version !== undefined);
   return {
     users: users.length,
     requests: totals.requests,
@@ -113,8 +115,9 @@ function counts() {
     changed: sum((user) => (user.phaseMoves > 0 ? 1 : 0)),
     moves: sum((user) => user.phaseMoves),
     changedEver: sum((user) => (user.moves > 0 ? 1 : 0)),
-    userVersions: Object.fromEntries(users.map((user) => [user.name, user.version])),
-    userColors: Object.fromEntries(users.map((user) => [user.name, user.color])),
+    userVersions: Object.fromEntries(answered.map((user) => [user.name, user.version])),
+    userColors: Object.fromEntries(answered.map((user) => [user.name, user.color])),
+    recent: Object.fromEntries(recentShares().map(({ version, color, share }) => [`${version} ${color}`, share])),
     inFlight,
     running,
   };
@@ -185,13 +188,18 @@ function legendEntry({ version, color, share, total }) {
   const strong = document.createElement("strong");
   strong.textContent = percent(share);
   const entry = document.createElement("li");
-  entry.append(swatch, `${version}, ${color} `, strong, ` of the last answers, ${number.format(total)} in all`);
+  entry.append(swatch, `${version}, ${color} `, strong, `, ${number.format(total)} in all`);
   return entry;
 }
 
+function forget(beforeMs) {
+  const kept = recent.findIndex(({ atMs }) => atMs >= beforeMs);
+  recent.splice(0, kept === -1 ? recent.length : kept);
+}
+
 function render() {
-  const oldestMs = performance.now() - WINDOW_MS;
-  while (recent.length > 0 && recent[0].atMs < oldestMs) recent.shift();
+  // A paused page keeps showing the last seconds before the pause.
+  if (running || inFlight > 0) forget(performance.now() - WINDOW_MS);
   const now = counts();
   for (const id of ["requests", "blue", "green", "errors", "changed", "moves"]) element(id).textContent = number.format(now[id]);
   element("rate").textContent = number.format(Math.round(recent.length / (Math.min(WINDOW_MS, Math.max(1_000, performance.now())) / 1_000)));
@@ -224,4 +232,4 @@ element("lead").append(` ${settings.users} users, one request every ${settings.i
 // Spread over the interval, so that the load is even from the start.
 for (const [index, user] of users.entries()) play(user, (index / users.length) * settings.intervalMs);
 setInterval(render, RENDER_MS);
-setInterval(summarize, WINDOW_MS);
+setInterval(summarize, SUMMARY_MS);
