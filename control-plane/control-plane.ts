@@ -1,0 +1,187 @@
+// The control plane of one mesh: files and what runs go in, snapshots go out to the proxies. The pipeline itself is pure; here its inputs are
+// kept, and every change of one of them makes everything afresh.
+import type { Logger } from "pino";
+import { type AdminRoutes, startAdminServer } from "./admin/server.ts";
+import { desiredOf } from "./local/desired.ts";
+import type { ControlPlaneMessage, RunnerMessage } from "./local/protocol.ts";
+import type { Instance, Proxy } from "./mesh/instance.ts";
+import { buildMesh } from "./mesh/build.ts";
+import { compareDiagnostics, type Diagnostic } from "./model/diagnostic.ts";
+import { EMPTY_QUARANTINE, type Quarantine, quarantined } from "./snapshot/quarantine.ts";
+import { removalDelayMs } from "./snapshot/removal-delay.ts";
+import { buildSnapshot, type Snapshot } from "./snapshot/snapshot.ts";
+import { watchDirectory } from "./source/directory.ts";
+import { loadLastGood, saveLastGood } from "./source/last-good-file.ts";
+import { type ParsedFile, parseFile } from "./source/parse-file.ts";
+import { translate } from "./translate/translate.ts";
+import { effectiveResources } from "./validate/effective.ts";
+import { systemClock } from "./xds/clock.ts";
+import { startXdsServer } from "./xds/server.ts";
+
+/** Services are `<name>.<namespace>.svc.<domain>`. */
+const CLUSTER_DOMAIN = "cluster.local";
+
+export interface ControlPlaneOptions {
+  /** Absolute path of the folder of YAML. */
+  readonly folder: string;
+  /** Where the last good state is kept. */
+  readonly lastGoodPath: string;
+  /** 0: chosen by the system. */
+  readonly xdsPort: number;
+  readonly wasm: Uint8Array;
+  /** For tests only: a filter that can be made to trap. */
+  readonly testFilter?: "trap";
+  readonly logger: Logger;
+  readonly send: (message: ControlPlaneMessage) => void;
+}
+
+export interface ControlPlane {
+  readonly receive: (message: RunnerMessage) => void;
+  readonly close: () => Promise<void>;
+}
+
+/** What runs, as the runner said it last. */
+interface Running {
+  readonly sequence: number;
+  readonly instances: readonly Instance[];
+  readonly proxies: readonly Proxy[];
+}
+
+/** Changes that the next snapshot answers. */
+interface Due {
+  readonly files: Set<string>;
+  changedAtMs: number | undefined;
+}
+
+/** Reads the folder, listens for proxies, and goes on until closed. Rejects when the folder cannot be read or a port not be bound. */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { logger, send } = options;
+  let files: ReadonlyMap<string, ParsedFile> = new Map();
+  let lastGood = await loadLastGood(options.lastGoodPath);
+  let running: Running = { sequence: 0, instances: [], proxies: [] };
+  let snapshot: Snapshot | undefined;
+  let quarantine: Quarantine = EMPTY_QUARANTINE;
+  const generations = new Map<string, number>();
+  // Larger than any of a former control plane of this mesh, so that the runner need not know which one an answer belongs to.
+  let revision = Date.now();
+  let due: Due = { files: new Set(), changedAtMs: undefined };
+  let scheduled = false;
+  const said = { desired: "", diagnostics: "" };
+
+  const schedule = (): void => {
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(() => {
+      scheduled = false;
+      publish();
+    });
+  };
+
+  const xds = await startXdsServer({
+    host: "127.0.0.1",
+    port: options.xdsPort,
+    logger,
+    clock: systemClock,
+    onState: () => send({ kind: "proxies", proxies: xds.state() }),
+    onNack: (refusal) => {
+      quarantine = quarantined(quarantine, refusal);
+      schedule();
+    },
+    onFilterDead: (proxyId) => {
+      generations.set(proxyId, (generations.get(proxyId) ?? 0) + 1);
+      logger.warn({ proxyId, generation: generations.get(proxyId) }, "the filter of this proxy has failed; it gets a fresh one");
+      schedule();
+    },
+  });
+
+  const publish = (): void => {
+    const startedMs = performance.now();
+    const effective = effectiveResources(files, lastGood);
+    const mesh = buildMesh({ resources: effective.resources, instances: running.instances, proxies: running.proxies, domain: CLUSTER_DOMAIN });
+    const generationOf = (proxyId: string): number => generations.get(proxyId) ?? 0;
+    const translation = translate(mesh, { filter: { wasm: options.wasm, generationOf, ...(options.testFilter ? { test: options.testFilter } : {}) } });
+    revision += 1;
+    snapshot = buildSnapshot({
+      previous: snapshot,
+      translation,
+      quarantine,
+      accepted: xds.accepted(),
+      revision,
+      removalDelayMs: removalDelayMs(effective.resources.virtualServices),
+    });
+    quarantine = snapshot.quarantine;
+    const answered = due;
+    due = { files: new Set(), changedAtMs: undefined };
+    send({
+      kind: "published",
+      revision,
+      sequence: running.sequence,
+      files: [...answered.files].sort(),
+      changedAtMs: answered.changedAtMs ?? Date.now(),
+      proxies: [...snapshot.proxies.keys()],
+    });
+    xds.publish(snapshot);
+    tellChanged("desired", { kind: "desired", desired: desiredOf(options.folder, effective.resources, mesh) });
+    tellChanged("diagnostics", { kind: "diagnostics", diagnostics: distinct([...effective.diagnostics, ...mesh.diagnostics, ...snapshot.diagnostics]) });
+    if (effective.lastGood !== lastGood) {
+      lastGood = effective.lastGood;
+      saveLastGood(options.lastGoodPath, lastGood).catch((error: Error) => logger.error({ error: error.message }, "the last good state could not be saved"));
+    }
+    logger.info({ revision, proxies: snapshot.proxies.size, elapsedMs: Math.round(performance.now() - startedMs) }, "published");
+  };
+
+  /** Sends what differs from what was said last. */
+  const tellChanged = (kind: "desired" | "diagnostics", message: ControlPlaneMessage): void => {
+    const text = JSON.stringify(message);
+    if (said[kind] === text) return;
+    said[kind] = text;
+    send(message);
+  };
+
+  /** Only files whose text has changed are parsed again. */
+  const take = (texts: ReadonlyMap<string, string>): void => {
+    const former = files;
+    files = new Map([...texts].map(([file, text]) => [file, former.get(file)?.text === text ? (former.get(file) ?? parseFile(file, text)) : parseFile(file, text)]));
+  };
+
+  const directory = await watchDirectory({
+    folder: options.folder,
+    onChange: (texts, changed, changedAtMs) => {
+      take(texts);
+      for (const file of changed) due.files.add(file);
+      due.changedAtMs ??= changedAtMs;
+      schedule();
+    },
+    onError: (error) => logger.error({ error: error.message }, "the folder cannot be watched"),
+  });
+  take(directory.files);
+
+  const admin = await startAdminServer({ port: 0, logger, routes: adminRoutes() });
+  send({ kind: "listening", xdsPort: xds.port, adminPort: admin.port });
+  publish();
+
+  function adminRoutes(): AdminRoutes {
+    return {
+      "/proxies": () => xds.state(),
+      "/diagnostics": () => snapshot?.diagnostics ?? [],
+    };
+  }
+
+  return {
+    receive: (message) => {
+      running = message;
+      schedule();
+    },
+    close: async () => {
+      await directory.close();
+      await admin.close();
+      await xds.close();
+    },
+  };
+}
+
+/** One of each, in the order of a report. */
+function distinct(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
+  const byText = new Map(diagnostics.map((diagnostic) => [JSON.stringify(diagnostic), diagnostic]));
+  return [...byText.values()].sort(compareDiagnostics);
+}
