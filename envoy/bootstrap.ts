@@ -1,0 +1,111 @@
+// From a proxy of the mesh to the configuration that its Envoy starts with: who it is, where its control plane and its admin port are. Pure.
+import type { ListenAddress, Proxy } from "../control-plane/mesh/instance.ts";
+
+export interface BootstrapOptions {
+  readonly admin: ListenAddress;
+  /** The control plane's delta ADS server. */
+  readonly xds: ListenAddress;
+  /** Sends chosen statistics to the control plane (`metrics_service` sink). Default: off. */
+  readonly metricsEveryMs?: number;
+}
+
+/** Cluster of the control plane; the metrics sink uses it too. */
+export const XDS_CLUSTER = "xds";
+
+/**
+ * Each statistic of each cluster costs memory, and a mesh of 1,000 clusters has a hundred thousand: kept is what the control plane, `weft` and the tests read.
+ * Names are matched before tags are taken out of them.
+ */
+const KEPT_STATISTICS = [
+  { prefix: "server." },
+  { prefix: "control_plane." },
+  { prefix: "listener_manager." },
+  { prefix: "cluster_manager." },
+  { prefix: "wasm" },
+  { prefix: "weft" },
+  {
+    safe_regex: {
+      regex: "cluster\\..*\\.(?:upstream_rq_.*|upstream_cx_(?:total|active|connect_fail|overflow)|membership_.*|circuit_breakers\\..*|outlier_detection\\..*)",
+    },
+  },
+  { safe_regex: { regex: "http\\..*\\.downstream_(?:rq_.*|cx_active)" } },
+  { safe_regex: { regex: "tcp\\..*\\.downstream_cx_(?:total|active)" } },
+];
+
+/** Envoy's bootstrap as JSON. The same proxy and options give the same bytes once it is printed. */
+export function bootstrapOf(proxy: Proxy, options: BootstrapOptions): object {
+  const { region, zone, subzone } = proxy.locality;
+  return {
+    node: { id: proxy.id, cluster: `${proxy.workload}.${proxy.namespace}`, locality: { region, zone, sub_zone: subzone } },
+    admin: { address: socketAddress(options.admin) },
+    static_resources: { clusters: [xdsCluster(options.xds)] },
+    dynamic_resources: { ads_config: adsConfig(), cds_config: FROM_ADS, lds_config: FROM_ADS },
+    stats_config: { stats_matcher: { inclusion_list: { patterns: KEPT_STATISTICS } } },
+    ...(options.metricsEveryMs === undefined ? {} : metricsSink(options.metricsEveryMs)),
+    layered_runtime: RUNTIME,
+  };
+}
+
+/**
+ * Without a control plane an Envoy waits: were it to go on after Envoy's 15 s, it would report ready with no listeners.
+ * Source: config_source.proto, initial_fetch_timeout.
+ */
+const FROM_ADS = { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" };
+
+/** Istio's bootstrap raises the RE2 limit likewise: Envoy's own refuses ordinary regular expressions of more than 100 instructions. */
+const RUNTIME = {
+  layers: [
+    { name: "weft", static_layer: { "re2.max_program_size.error_level": 32_768 } },
+    { name: "admin", admin_layer: {} },
+  ],
+};
+
+function socketAddress({ address, port }: ListenAddress): object {
+  return { socket_address: { address, port_value: port } };
+}
+
+function adsConfig(): object {
+  // Envoy's own back-off grows to 30 s: a control plane that comes back on the same machine is to be found at once.
+  const retry_policy = { retry_back_off: { base_interval: "0.1s", max_interval: "1s" } };
+  return {
+    api_type: "DELTA_GRPC",
+    transport_api_version: "V3",
+    set_node_on_first_message_only: true,
+    grpc_services: [{ envoy_grpc: { cluster_name: XDS_CLUSTER, retry_policy } }],
+  };
+}
+
+function xdsCluster(xds: ListenAddress): object {
+  return {
+    name: XDS_CLUSTER,
+    type: "STATIC",
+    connect_timeout: "1s",
+    typed_extension_protocol_options: {
+      "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        explicit_http_config: { http2_protocol_options: { connection_keepalive: { interval: "30s", timeout: "10s" } } },
+      },
+    },
+    upstream_connection_options: { tcp_keepalive: { keepalive_time: 30, keepalive_interval: 10, keepalive_probes: 3 } },
+    // A control plane that has just refused connections is to be asked again, whatever the default limits say.
+    circuit_breakers: { thresholds: [{ max_connections: 100_000, max_pending_requests: 100_000, max_requests: 100_000 }] },
+    load_assignment: { cluster_name: XDS_CLUSTER, endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(xds) } }] }] },
+  };
+}
+
+function metricsSink(everyMs: number): object {
+  return {
+    stats_flush_interval: `${everyMs / 1_000}s`,
+    stats_sinks: [
+      {
+        name: "envoy.stat_sinks.metrics_service",
+        typed_config: {
+          "@type": "type.googleapis.com/envoy.config.metrics.v3.MetricsServiceConfig",
+          transport_api_version: "V3",
+          grpc_service: { envoy_grpc: { cluster_name: XDS_CLUSTER } },
+          histogram_emit_mode: "SUMMARY",
+        },
+      },
+    ],
+  };
+}
