@@ -32,6 +32,18 @@ function addIgnoreEmpty(validateProto: string): string {
   return validateProto.replace(opening, `${opening}\n    optional bool ignore_empty = 26;`);
 }
 
+/** Envoy 1.40 can remove headers by a condition on their name, which the shipped API does not know yet. Source: Envoy 1.40, mutation_rules.proto. */
+function addRemoveOnMatch(mutationRules: string): string {
+  if (mutationRules.includes("remove_on_match")) return mutationRules;
+  const opening = "message HeaderMutation {";
+  const last = "core.v3.HeaderValueOption append = 2;";
+  if (!mutationRules.includes(opening) || !mutationRules.includes(last)) throw new Error("mutation_rules.proto is not as expected: has @grpc/grpc-js-xds changed?");
+  return mutationRules
+    .replace('import "envoy/type/matcher/v3/regex.proto";', '$&\nimport "envoy/type/matcher/v3/string.proto";')
+    .replace(opening, `${opening}\n  message RemoveOnMatch {\n    type.matcher.v3.StringMatcher key_matcher = 1;\n  }\n`)
+    .replace(last, `${last}\n    RemoveOnMatch remove_on_match = 3;`);
+}
+
 /**
  * File descriptors of the roots and of all they refer to, in an order in which each file follows its imports, Google's well-known types included.
  * Comments, custom options (validation rules, annotations) and imports that only those needed are gone: Envoy checks its configuration itself, and
@@ -43,6 +55,8 @@ export function compileProtos(roots: readonly string[]): readonly FileDescriptor
     for (const { from, to } of PROTO_TREES) cpSync(from, join(tree, to), { recursive: true });
     const validate = join(tree, "validate", "validate.proto");
     writeFileSync(validate, addIgnoreEmpty(readFileSync(validate, "utf8")));
+    const mutationRules = join(tree, "envoy", "config", "common", "mutation_rules", "v3", "mutation_rules.proto");
+    writeFileSync(mutationRules, addRemoveOnMatch(readFileSync(mutationRules, "utf8")));
     writeFileSync(join(tree, "buf.yaml"), "version: v2\n");
     mkdirSync(join(tree, "weft"));
     writeFileSync(join(tree, "weft", "roots.proto"), `syntax = "proto3";\n${roots.map((root) => `import "${root}";\n`).join("")}`);

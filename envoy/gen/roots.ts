@@ -32,6 +32,7 @@ export const ROOT_PROTOS: readonly string[] = [
   // HTTP filters.
   "envoy/extensions/filters/http/cors/v3/cors.proto",
   "envoy/extensions/filters/http/credential_injector/v3/credential_injector.proto",
+  "envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy.proto",
   "envoy/extensions/filters/http/ext_authz/v3/ext_authz.proto",
   "envoy/extensions/filters/http/fault/v3/fault.proto",
   "envoy/extensions/filters/http/header_mutation/v3/header_mutation.proto",
@@ -47,7 +48,8 @@ export const ROOT_PROTOS: readonly string[] = [
   "envoy/extensions/wasm/v3/wasm.proto",
   "envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.proto",
   "envoy/extensions/http/injected_credentials/generic/v3/generic.proto",
-  // Upstreams: protocols, load balancing, retries, transport.
+  // Upstreams: discovery, protocols, load balancing, retries, transport.
+  "envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.proto",
   "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
   "envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3/client_side_weighted_round_robin.proto",
   "envoy/extensions/load_balancing_policies/cluster_provided/v3/cluster_provided.proto",

@@ -5,6 +5,7 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { RegexMatcher } from "../../../../type/matcher/v3/regex_pb.js";
 import type { HeaderValueOption } from "../../../core/v3/base_pb.js";
+import type { StringMatcher } from "../../../../type/matcher/v3/string_pb.js";
 
 export declare const file_envoy_config_common_mutation_rules_v3_mutation_rules: GenFile;
 
@@ -27,8 +28,17 @@ export declare type HeaderMutation = Message<"envoy.config.common.mutation_rules
   } | {
     value: HeaderValueOption;
     case: "append";
+  } | {
+    value: HeaderMutation_RemoveOnMatch;
+    case: "removeOnMatch";
   } | { case: undefined; value?: undefined };
 };
 
 export declare const HeaderMutationSchema: GenMessage<HeaderMutation>;
+
+export declare type HeaderMutation_RemoveOnMatch = Message<"envoy.config.common.mutation_rules.v3.HeaderMutation.RemoveOnMatch"> & {
+  keyMatcher?: StringMatcher;
+};
+
+export declare const HeaderMutation_RemoveOnMatchSchema: GenMessage<HeaderMutation_RemoveOnMatch>;
 
