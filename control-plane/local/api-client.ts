@@ -13,7 +13,17 @@ export async function callRunner<Name extends keyof RunnerApi>(folder: string, n
   const stateFolder = await stateFolderOf(folder).catch(() => {
     throw new Error(`there is no folder ${folder}. Fix: name the folder that weft up runs, with --dir`);
   });
-  const { status, text } = await ask(await socketPathOf(stateFolder), name, body).catch((error) => {
+  return callRunnerAt(await socketPathOf(stateFolder), folder, name, body);
+}
+
+/** The same where the socket is known already; `folder` is named in messages. */
+export async function callRunnerAt<Name extends keyof RunnerApi>(
+  socketPath: string,
+  folder: string,
+  name: Name,
+  body: RunnerApi[Name]["request"],
+): Promise<RunnerApi[Name]["answer"]> {
+  const { status, text } = await ask(socketPath, name, body).catch((error) => {
     if (isAbsent(error)) throw new Error(`no mesh runs for ${folder}. Fix: start it with weft up ${folder}`);
     throw error;
   });

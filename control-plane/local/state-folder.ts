@@ -1,6 +1,6 @@
 // Where the mesh of a folder keeps its state and logs, and the socket by which a second terminal finds it.
 import { createHash } from "node:crypto";
-import { chmod, mkdir, realpath } from "node:fs/promises";
+import { chmod, mkdir, readdir, realpath } from "node:fs/promises";
 import { homedir, tmpdir, userInfo } from "node:os";
 import { basename, join } from "node:path";
 
@@ -14,8 +14,19 @@ const LONGEST_SOCKET_PATH_BYTES = 103;
 export async function stateFolderOf(folder: string, env: NodeJS.ProcessEnv = process.env): Promise<string> {
   const path = await realpath(folder);
   if (env.WEFT_STATE !== undefined && env.WEFT_STATE !== "") return env.WEFT_STATE;
-  const base = env.XDG_STATE_HOME || join(env.HOME || homedir(), ".local", "state");
-  return join(base, "weft", `${basename(path)}-${createHash("sha256").update(path).digest("hex").slice(0, 8)}`);
+  return join(stateBaseOf(env), `${basename(path)}-${createHash("sha256").update(path).digest("hex").slice(0, 8)}`);
+}
+
+/** The state folders of all meshes that have run here, in byte order; of one only where `WEFT_STATE` names it. */
+export async function stateFoldersOf(env: NodeJS.ProcessEnv = process.env): Promise<readonly string[]> {
+  if (env.WEFT_STATE !== undefined && env.WEFT_STATE !== "") return [env.WEFT_STATE];
+  const base = stateBaseOf(env);
+  const names = await readdir(base).catch(() => []);
+  return names.sort().map((name) => join(base, name));
+}
+
+function stateBaseOf(env: NodeJS.ProcessEnv): string {
+  return join(env.XDG_STATE_HOME || join(env.HOME || homedir(), ".local", "state"), "weft");
 }
 
 /** Makes the state folder and its `logs`, readable by their owner only: logs and last good files may hold secrets. */

@@ -1,0 +1,42 @@
+// Runs one command line: reads it, loads the command, prints its error. Ends the process with the command's exit code.
+import { CommanderError } from "commander";
+import { CommandError, EXIT } from "./command-error.ts";
+import { type Actions, createProgram } from "./program.ts";
+import { styleOf } from "./style.ts";
+
+/** Loads each command when it is run: `weft --help` reads none of them. */
+const ACTIONS: Actions = {
+  up: async (folder, options) => (await import("./up.ts")).up(folder, options),
+  stopStart: async (action, workload, options) => (await import("./stop-start.ts")).stopStart(action, workload, options),
+  ps: async (options) => (await import("./ps.ts")).ps(options),
+  logs: async (target, options) => (await import("./logs.ts")).logs(target, options),
+  explain: async (method, url, options) => (await import("./explain.ts")).explain(method, url, options),
+};
+
+/** Runs the command of `args` (without node and the script) and ends the process. */
+export async function main(args: readonly string[]): Promise<void> {
+  // A reader that has seen enough (`weft logs | head`) is no failure.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(EXIT.ok);
+  });
+  process.exit(await run(args));
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = createProgram(ACTIONS, (code) => {
+    exitCode = code;
+  });
+  for (const each of [program, ...program.commands]) each.exitOverride();
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (!(error instanceof CommandError)) throw error;
+    const style = styleOf(process.stderr, process.env);
+    process.stderr.write(`${style.red("weft:")} ${error.message}\n${error.next}.\n`);
+    return error.exitCode;
+  }
+}

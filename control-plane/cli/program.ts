@@ -1,0 +1,164 @@
+// The command line as commander reads it: commands, options, help texts with examples. What a command does is loaded only when it is run.
+import { Command, InvalidArgumentError, Option } from "commander";
+import type { ExplainOptions } from "./explain.ts";
+import type { LogsOptions } from "./logs.ts";
+import type { PsOptions } from "./ps.ts";
+import type { StopStartOptions } from "./stop-start.ts";
+import type { UpOptions } from "./up.ts";
+
+/** What each command does. Resolves with the exit code; rejects with a CommandError. */
+export interface Actions {
+  readonly up: (folder: string, options: UpOptions) => Promise<number>;
+  readonly stopStart: (action: "stop" | "start", workload: string, options: StopStartOptions) => Promise<number>;
+  readonly ps: (options: PsOptions) => Promise<number>;
+  readonly logs: (target: string | undefined, options: LogsOptions) => Promise<number>;
+  readonly explain: (method: string, url: string, options: ExplainOptions) => Promise<number>;
+}
+
+const WORKLOADS = `
+WORKLOAD is a Deployment's name. WORKLOAD@ZONE names its copies in one zone; any unambiguous ending of the zone will do: product@a for ap-northeast-2a.`;
+
+const EXIT_CODES = `
+Exit codes: 0 it did what was asked, 1 it could not, 2 the command line is wrong.`;
+
+/** The whole command line. `done` is told the exit code of the command that was run. */
+export function createProgram(actions: Actions, done: (exitCode: number) => void): Command {
+  const program = new Command("weft")
+    .description("A service mesh on Envoy that speaks Istio's API and needs no Kubernetes.")
+    .version("0.1.0", "--version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand("help [command]", "print the help of a command")
+    .showSuggestionAfterError()
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ weft up examples/shop                 run a folder of Kubernetes and Istio YAML on this machine
+  $ weft ps                               in a second terminal: what runs, and where
+  $ weft explain --live --from product-a GET http://order-history:9090/order-histories
+${EXIT_CODES}`,
+    );
+
+  command(program, "up <folder>", "run a folder of Kubernetes and Istio YAML on this machine, until Ctrl-C")
+    .addOption(outputOption("text for people, json for programs: one event a line on stdout", ["text", "json"]))
+    .option("--state <dir>", "where logs and the last good configuration are kept (default: $WEFT_STATE, else one folder per mesh under ~/.local/state/weft)")
+    .option("--gateway-port <number>", "first port of the ingress gateways; 0: chosen by the system (default: 8080 for a Gateway's port 80)", portNumber)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ weft up examples/shop
+  $ weft up examples/shop --output json | jq .event
+
+Edit any file of the folder: the change is in force in less than a second, or is refused with the line and the fix.
+Ctrl-C ends every process in order; a second Ctrl-C ends them at once.
+${EXIT_CODES}`,
+    )
+    .action(async (folder: string, options: UpOptions) => done(await actions.up(folder, options)));
+
+  for (const action of ["stop", "start"] as const) {
+    command(program, `${action} <workload>`, action === "stop" ? "stop a workload of a running mesh on purpose" : "start a workload again that was stopped")
+      .option("-n, --namespace <name>", "the workload's namespace (default: the only one that has it)")
+      .addOption(dirOption())
+      .addHelpText(
+        "after",
+        `\nExamples:\n  $ weft ${action} order-history-a\n  $ weft ${action} order-history@a --dir examples/shop\n${WORKLOADS}\n${EXIT_CODES}`,
+      )
+      .action(async (workload: string, options: StopStartOptions) => done(await actions.stopStart(action, workload, options)));
+  }
+
+  command(program, "ps", "list what runs in a mesh, and where")
+    .addOption(outputOption("table for people, json for programs", ["table", "json"]))
+    .addOption(dirOption())
+    .addHelpText("after", `\nExamples:\n  $ weft ps\n  $ weft ps --dir examples/shop -o json\n${EXIT_CODES}`)
+    .action(async (options: PsOptions) => done(await actions.ps(options)));
+
+  command(program, "logs [target]", "print what a workload, a gateway or the control plane has written")
+    .option("-f, --follow", "go on printing what is added, until Ctrl-C")
+    .option("--access", "the access log of the sidecar: one line per request, with Envoy's response flags")
+    .addOption(new Option("--envoy", "Envoy's own log").conflicts("access"))
+    .option("-t, --tail <lines>", "only the last lines of each file (default: all; 10 where no target is named)", lineCount)
+    .option("-n, --namespace <name>", "the workload's namespace (default: every one that has it)")
+    .addOption(dirOption())
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ weft logs order-history-a
+  $ weft logs -f                          every workload, each line with its name
+  $ weft logs -f --access product-a
+  $ weft logs gateway                     the ingress gateways: their access logs
+  $ weft logs control-plane --tail 20
+
+TARGET is a WORKLOAD, gateway or control-plane.${WORKLOADS}
+${EXIT_CODES}`,
+    )
+    .action(async (target: string | undefined, options: LogsOptions) => done(await actions.logs(target, options)));
+
+  addExplain(program, actions, done);
+  return program;
+}
+
+function addExplain(program: Command, actions: Actions, done: (exitCode: number) => void): void {
+  command(program, "explain <method> <url>", "ask a running proxy where it would send a request, and why; the request is not sent")
+    .option("--live", "ask the proxy itself (the only way there is so far)")
+    .requiredOption("--from <workload>", "who sends the request: WORKLOAD, WORKLOAD@ZONE, or ingressgateway")
+    .option("-H, --header <header>", "a header of the request, as 'name: value'; may be given several times", collectHeader, [])
+    .option("-n, --namespace <name>", "the namespace of --from (default: the only one that has it)")
+    .addOption(outputOption("text for people, json for programs", ["text", "json"]))
+    .addOption(dirOption())
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ weft explain --live --from product-a GET http://order-history:9090/order-histories
+  $ weft explain --live --from ingressgateway GET http://localhost:8080/color -H 'x-user: user-7'
+  $ weft explain --live --from product-a GET http://order-history:9090/ -o json
+
+The URL is what the program would call in a cluster (http://SERVICE:PORT/…), or the address that it calls here.
+"No route matched" is an answer too: exit code 0.
+${WORKLOADS}
+${EXIT_CODES}`,
+    )
+    .action(async (method: string, url: string, options: ExplainOptions) => done(await actions.explain(method, url, options)));
+}
+
+function command(program: Command, nameAndArguments: string, description: string): Command {
+  const [name = ""] = nameAndArguments.split(" ");
+  return program
+    .command(nameAndArguments)
+    .description(description)
+    .helpOption("-h, --help", "print this help")
+    .showHelpAfterError(`Run \`weft ${name} --help\` for its options and examples.`)
+    .showSuggestionAfterError();
+}
+
+function outputOption(description: string, choices: readonly [string, ...string[]]): Option {
+  return new Option("-o, --output <format>", description).choices(choices).default(choices[0]);
+}
+
+function dirOption(): Option {
+  return new Option(
+    "--dir <folder>",
+    "the mesh: the folder that `weft up` runs (default: the mesh that the current folder lies in, else the only one that runs)",
+  );
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError("It is a number from 0 to 65535.");
+  return port;
+}
+
+function lineCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("It is a number of lines.");
+  return Number(text);
+}
+
+function collectHeader(text: string, before: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] {
+  const match = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*(.*?)\s*$/s.exec(text);
+  const [, name, value] = match ?? [];
+  if (name === undefined || value === undefined) throw new InvalidArgumentError("A header is written 'name: value'.");
+  if (/[^\t -~\u0080-\u00ff]/.test(value)) throw new InvalidArgumentError("A header's value holds no line break or control character.");
+  return [...before, [name, value]];
+}
