@@ -66,5 +66,7 @@ export const ROOT_PROTOS: readonly string[] = [
   "envoy/extensions/transport_sockets/tls/v3/tls.proto",
   // Access logs.
   "envoy/extensions/access_loggers/file/v3/file.proto",
+  "envoy/extensions/access_loggers/filters/cel/v3/cel.proto",
+  "envoy/extensions/access_loggers/stats/v3/stats.proto",
   "envoy/extensions/access_loggers/stream/v3/stream.proto",
 ];
