@@ -15,6 +15,9 @@ export interface Logger {
   readonly error: (fields: object, message: string) => void;
 }
 
+/** Asked for or held, over all types: ten times what fits into the first request of a stream, and no more than memory bears. */
+const MOST_NAMES = 400_000;
+
 export type Call = ServerDuplexStream<Buffer, Buffer>;
 
 export interface ConnectionEvents {
@@ -119,7 +122,8 @@ export class Connection {
       const refusal = receiveRequest(this.state, request);
       if (request.error !== undefined) this.logger.warn({ proxyId: this.proxyId, typeUrl: request.typeUrl, reason: request.error }, "proxy refused a response");
       if (refusal !== undefined) this.events.onRefusal(this, refusal);
-      this.write();
+      if (namesHeld(this.state) > MOST_NAMES) this.refuse(status.RESOURCE_EXHAUSTED, `a stream may name ${MOST_NAMES} resources`);
+      else this.write();
     } catch (error) {
       this.fail(error);
     }
@@ -157,4 +161,8 @@ export class Connection {
     this.logger.error({ proxyId: this.proxyId, error: reason }, "xDS stream failed");
     this.refuse(status.INTERNAL, "the control plane failed on this stream; connect again");
   }
+}
+
+function namesHeld({ subscriptions }: StreamState): number {
+  return Object.values(subscriptions).reduce((sum, { names, held, owed }) => sum + names.size + held.size + owed.size, 0);
 }

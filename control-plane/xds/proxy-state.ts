@@ -8,3 +8,15 @@ export interface ProxyState {
   readonly ackedRevision: number;
   readonly nacks: number;
 }
+
+/** The same, with what the stream has cost: for the admin API. Counters are those of the newest open stream; all 0 without one. */
+export interface ProxyReport extends ProxyState {
+  /** The revision that is being served; 0 where no snapshot has this proxy. */
+  readonly targetRevision: number;
+  /** Connected, and everything of the target is ACKed. */
+  readonly upToDate: boolean;
+  readonly responsesSent: number;
+  readonly resourcesSent: number;
+  readonly removalsSent: number;
+  readonly bytesSent: number;
+}

@@ -73,8 +73,8 @@ export function encodeResponse(response: DeltaResponse): Buffer {
   return Buffer.concat([...parts, rest.finish()]);
 }
 
-/** Node.id is field 1, Node.cluster field 2. */
-function parseNode(bytes: Uint8Array): NodeIdentity {
+/** The two fields that are read of a Node: id is field 1, cluster field 2. */
+export function parseNode(bytes: Uint8Array): NodeIdentity {
   const [id, cluster] = parseTexts(bytes, [1, 2]);
   return { id: id ?? "", cluster: cluster ?? "" };
 }
