@@ -13,6 +13,9 @@ const WEFT = join(ROOT, "control-plane", "cli", "weft.mjs");
 /** The project's own folder of examples. */
 export const EXAMPLES = join(ROOT, "examples");
 
+/** Folders that exist for tests only. */
+export const MESHES = join(ROOT, "envoy", "e2e", "meshes");
+
 export interface TestMesh {
   readonly folder: string;
   readonly ready: ReadyEvent;
@@ -26,6 +29,8 @@ export interface TestMesh {
   ) => Promise<Extract<RunnerEvent, { event: Kind }>>;
   /** Rewrites one file of the folder by rename, as editors do, and returns how many events stood before. */
   readonly edit: (file: string, change: (text: string) => string) => Promise<number>;
+  /** Writes one file of the folder, new or not, by rename, and returns how many events stood before. */
+  readonly write: (file: string, text: string) => Promise<number>;
   /** Runs `weft …` against this mesh from a second process. */
   readonly weft: (...args: readonly string[]) => Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>;
   readonly close: () => Promise<void>;
@@ -129,6 +134,14 @@ export async function startMesh(
     if (process.env.WEFT_KEEP !== "1") await rm(base, { recursive: true, force: true });
   };
 
+  const write = async (file: string, text: string): Promise<number> => {
+    const path = join(folder, file);
+    const before = events.length;
+    await writeFile(`${path}.edit`, text);
+    await rename(`${path}.edit`, path);
+    return before;
+  };
+
   try {
     const ready = await event("ready", undefined, { timeoutMs: 120_000 });
     return {
@@ -137,13 +150,8 @@ export async function startMesh(
       events,
       event,
       close,
-      edit: async (file, change) => {
-        const path = join(folder, file);
-        const before = events.length;
-        await writeFile(`${path}.edit`, change(await readFile(path, "utf8")));
-        await rename(`${path}.edit`, path);
-        return before;
-      },
+      edit: async (file, change) => write(file, change(await readFile(join(folder, file), "utf8"))),
+      write,
       weft: (...args) => {
         const [command = "", ...rest] = args;
         return runWeft([command, "--dir", folder, ...rest], env);
