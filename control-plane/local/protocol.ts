@@ -2,7 +2,7 @@
 // The control plane reads the folder; the runner starts processes and reports what runs. Either may be restarted without the other:
 // on (re)connection the runner sends its whole state, and the control plane answers with the whole of what it read.
 import type { Instance, Proxy } from "../mesh/instance.ts";
-import type { Diagnostic } from "../model/diagnostic.ts";
+import type { Diagnostic, Origin } from "../model/diagnostic.ts";
 import type { DeploymentSpec } from "../model/kubernetes.ts";
 import type { LocalRunSpec } from "../model/local-run.ts";
 import type { ProxyState } from "../xds/proxy-state.ts";
@@ -15,8 +15,12 @@ export interface DesiredWorkload {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly spec: DeploymentSpec;
+  /** TCP ports that the containers declare, then the numeric target ports of Services that select it without their being declared: a cluster serves those too. */
+  readonly ports: readonly { readonly name?: string; readonly containerPort: number }[];
   /** Changes when, and only when, running copies must be replaced (image, command, env, ports, labels, zone; not replicas). */
   readonly templateDigest: string;
+  /** Where the first container's image stands, for diagnostics of the local run. */
+  readonly origin: Origin;
 }
 
 export interface DesiredHost {

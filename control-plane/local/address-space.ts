@@ -1,0 +1,89 @@
+// Gives every socket of a mesh its place, out of the mesh's own 127.N.0.0/16. Pure but for what it has given out: the same questions in the same order
+// get the same answers, and an answer never changes.
+import type { ListenAddress } from "../mesh/instance.ts";
+
+/**
+ * Where a mesh listens. An implementation for machines with one loopback address may answer with ports of 127.0.0.1 instead: nothing else depends on how
+ * places are chosen.
+ */
+export interface AddressSpace {
+  /**
+   * A place for one use of one owner (`default/product-a-1`, `inbound 9090`); the same place for the same two names. The port is `preferredPort`, 8000 more
+   * where that is privileged, or the next free one. Throws when there are no addresses left.
+   */
+  readonly listen: (owner: string, use: string, preferredPort: number) => ListenAddress;
+  /** Likewise, with a port that nothing else of the mesh has: many programs listen on every address, whatever they are told. */
+  readonly listenAlone: (owner: string, use: string) => ListenAddress;
+}
+
+export interface AddressSpaceOptions {
+  /** The N of 127.N.0.0/16. */
+  readonly network: number;
+  /** Whether another program has this port on every address of the machine. */
+  readonly isTaken: (port: number) => boolean;
+}
+
+const FIRST_UNPRIVILEGED_PORT = 1_024;
+const LAST_PORT = 65_535;
+const PRIVILEGED_OFFSET = 8_000;
+/** Hosts of a /24: the first and the last are left out, which some programs take for network and broadcast. */
+const HOSTS = 254;
+const ADDRESSES = 256 * HOSTS;
+/** Below the range from which systems take ports for outgoing connections. */
+const FIRST_ALONE_PORT = 20_000;
+const ALONE_PORTS_PER_NETWORK = 100;
+
+/** The first address is left out: the claim on the network is held there. */
+export function createAddressSpace({ network, isTaken }: AddressSpaceOptions): AddressSpace {
+  const owners = new Map<string, { readonly address: string; readonly uses: Map<string, number> }>();
+  const alonePorts = new Set<number>();
+  let next = 1;
+
+  const ownerOf = (name: string) => {
+    const known = owners.get(name);
+    if (known !== undefined) return known;
+    if (next >= ADDRESSES) throw new Error(`127.${network}.0.0/16 has no addresses left`);
+    const owner = { address: hostAddress(network, next), uses: new Map<string, number>() };
+    owners.set(name, owner);
+    next += 1;
+    return owner;
+  };
+  const choose = (ownerName: string, use: string, from: number, isFree: (port: number) => boolean): ListenAddress => {
+    const { address, uses } = ownerOf(ownerName);
+    const known = uses.get(use);
+    if (known !== undefined) return { address, port: known };
+    const inUse = new Set(uses.values());
+    const port = firstPort(from, (candidate) => !inUse.has(candidate) && !isTaken(candidate) && isFree(candidate));
+    uses.set(use, port);
+    return { address, port };
+  };
+
+  return {
+    listen: (owner, use, preferredPort) => choose(owner, use, unprivilegedPort(preferredPort), (port) => !alonePorts.has(port)),
+    listenAlone: (owner, use) => {
+      const place = choose(owner, use, FIRST_ALONE_PORT + (network % 100) * ALONE_PORTS_PER_NETWORK, (port) => !alonePorts.has(port));
+      alonePorts.add(place.port);
+      return place;
+    },
+  };
+}
+
+/** Where a port of the YAML is bound without root: itself, or 8000 more below 1024. */
+export function unprivilegedPort(port: number): number {
+  return port < FIRST_UNPRIVILEGED_PORT ? port + PRIVILEGED_OFFSET : port;
+}
+
+/** The first address of a mesh's network. */
+export function claimAddress(network: number): string {
+  return hostAddress(network, 0);
+}
+
+function hostAddress(network: number, index: number): string {
+  return `127.${network}.${Math.floor(index / HOSTS)}.${1 + (index % HOSTS)}`;
+}
+
+function firstPort(from: number, isFree: (port: number) => boolean): number {
+  for (let port = from; port <= LAST_PORT; port++) if (isFree(port)) return port;
+  for (let port = FIRST_UNPRIVILEGED_PORT; port < from; port++) if (isFree(port)) return port;
+  throw new Error("no port is free");
+}

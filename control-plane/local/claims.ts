@@ -1,0 +1,94 @@
+// Takes what two meshes on one machine must not share: a network of loopback addresses, and the gateways' ports. Held by listening sockets, so that the system
+// gives them back however this process ends.
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { claimAddress } from "./address-space.ts";
+
+export interface Claim {
+  readonly release: () => void;
+}
+
+export interface NetworkClaim extends Claim {
+  /** The N of 127.N.0.0/16. */
+  readonly network: number;
+}
+
+export interface PortClaim extends Claim {
+  readonly port: number;
+}
+
+/** The field 127.64.0.0 to 127.191.0.0: far from 127.0.0.1 and from what distributions use (127.0.1.1, 127.0.0.53). */
+const FIRST_NETWORK = 64;
+const NETWORKS = 128;
+const CLAIM_PORT = 15_999;
+/** Claims on ports of 127.0.0.1 are held here: there the Envoys themselves listen. */
+const PORT_CLAIM_ADDRESS = "127.255.255.254";
+
+/**
+ * Takes a network for the mesh that `seed` names; the same one each time, as long as it is free, so that addresses stay the same from run to run.
+ * Rejects, with what to do, where only 127.0.0.1 can be bound.
+ */
+export async function claimNetwork(seed: string): Promise<NetworkClaim> {
+  const start = createHash("sha256").update(seed).digest().readUInt16BE(0) % NETWORKS;
+  for (let step = 0; step < NETWORKS; step++) {
+    const network = FIRST_NETWORK + ((start + step) % NETWORKS);
+    const server = await listen(claimAddress(network), CLAIM_PORT);
+    if (typeof server !== "string") return { network, release: () => server.close() };
+    if (server === "EADDRNOTAVAIL") throw new Error(NO_LOOPBACK_NETWORK);
+    if (server !== "EADDRINUSE")
+      throw new Error(`${claimAddress(network)}:${CLAIM_PORT} cannot be bound (${server}). Fix: allow this program to listen on loopback addresses`);
+  }
+  throw new Error(
+    `${NETWORKS} loopback networks are taken. Fix: end meshes that you no longer need, and whatever listens on port ${CLAIM_PORT} of every address`,
+  );
+}
+
+const NO_LOOPBACK_NETWORK =
+  "this system offers 127.0.0.1 alone, and a mesh needs an address for each instance (127.N.x.y, which Linux has without any set-up). Fix: run it on Linux, in a virtual machine or in a container; on macOS a mesh on ports of 127.0.0.1 is not built yet";
+
+/** Takes a port of 127.0.0.1: `preferred` or the next free one; 0 lets the system choose. */
+export async function claimLoopbackPort(preferred: number): Promise<PortClaim> {
+  for (let port = preferred; port <= 65_535; port++) {
+    const probe = await listen("127.0.0.1", port);
+    if (typeof probe === "string") {
+      if (probe === "EADDRINUSE") continue;
+      throw new Error(`127.0.0.1:${port} cannot be bound (${probe})`);
+    }
+    const address = probe.address();
+    const bound = typeof address === "object" && address !== null ? address.port : port;
+    const claim = await listen(PORT_CLAIM_ADDRESS, bound);
+    await new Promise((resolve) => probe.close(resolve));
+    if (typeof claim !== "string") return { port: bound, release: () => claim.close() };
+    if (preferred === 0) port = -1;
+  }
+  throw new Error(`no port of 127.0.0.1 from ${preferred} on is free`);
+}
+
+/** The listening server, or the code of the error. It does not keep the process alive. */
+function listen(host: string, port: number): Promise<Server | string> {
+  return new Promise((resolve) => {
+    const server = createServer((socket) => socket.destroy());
+    server.unref();
+    server.once("error", (error) => resolve("code" in error && typeof error.code === "string" ? error.code : error.message));
+    server.listen({ host, port, exclusive: true }, () => resolve(server));
+  });
+}
+
+/** Ports on which some program listens on every address of the machine, so that no loopback address has them free. Empty where the system does not tell (not Linux). */
+export function wildcardPorts(): ReadonlySet<number> {
+  const ports = new Set<number>();
+  for (const path of ["/proc/net/tcp", "/proc/net/tcp6"]) {
+    try {
+      for (const port of parseWildcardPorts(readFileSync(path, "utf8"))) ports.add(port);
+    } catch {
+      // No such table here.
+    }
+  }
+  return ports;
+}
+
+/** Reads `/proc/net/tcp` or `tcp6`: the ports of its rows in state LISTEN (0A) at the address of all zeros. Source: proc(5). */
+export function parseWildcardPorts(table: string): readonly number[] {
+  return [...table.matchAll(/^\s*\d+: 0+:([0-9A-F]{4}) \S+ 0A /gm)].map(([, port]) => Number.parseInt(port ?? "", 16));
+}

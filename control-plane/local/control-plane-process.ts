@@ -1,0 +1,98 @@
+// The control plane as a child process: started, started again on the same port when it ends, spoken to over IPC.
+import { type ChildProcess, fork } from "node:child_process";
+import { closeSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ControlPlaneMessage, RunnerMessage } from "./protocol.ts";
+import { openLog, restartDelayMs } from "./supervised-process.ts";
+
+export interface ControlPlaneOptions {
+  /** Absolute path of the folder of YAML. */
+  readonly folder: string;
+  readonly stateFolder: string;
+  readonly logPath: string;
+  /** The module to run. Default: the control plane; tests put a smaller one in its place. */
+  readonly module?: string;
+  readonly onMessage: (message: ControlPlaneMessage) => void;
+  readonly onEnded: (reason: string) => void;
+  /** It ended several times without ever listening: `reason` is what it said last. */
+  readonly onHopeless: (reason: string) => void;
+}
+
+export interface ControlPlaneProcess {
+  readonly pid: () => number;
+  /** Says nothing to nobody: on the next connection everything is said again. */
+  readonly send: (message: RunnerMessage) => void;
+  readonly end: () => Promise<void>;
+}
+
+const CONTROL_PLANE = fileURLToPath(new URL("../main.ts", import.meta.url));
+const TRIES = 3;
+const RECOVERED_MS = 10_000;
+/** It is what every change waits for, so it is never left alone for long. */
+const LONGEST_RESTART_MS = 5_000;
+const END_GRACE_MS = 3_000;
+
+/** Forks the control plane. TypeScript is read through tsx, found from here, whatever the working directory. */
+export function startControlPlaneProcess(options: ControlPlaneOptions): ControlPlaneProcess {
+  const tsx = import.meta.resolve("tsx");
+  let child: ChildProcess | undefined;
+  let [xdsPort, failures, startedAtMs] = [0, 0, 0];
+  let ending = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  const start = (): void => {
+    startedAtMs = performance.now();
+    const log = openLog(options.logPath);
+    const args = [
+      "--folder",
+      options.folder,
+      "--last-good",
+      join(options.stateFolder, "last-good.json"),
+      "--xds-port",
+      String(xdsPort),
+      "--log",
+      options.logPath,
+    ];
+    const own = fork(options.module ?? CONTROL_PLANE, args, { execArgv: ["--import", tsx], stdio: ["ignore", log, log, "ipc"] });
+    closeSync(log);
+    child = own;
+    own.on("message", (message: ControlPlaneMessage) => {
+      if (message.kind === "listening") xdsPort = message.xdsPort;
+      options.onMessage(message);
+    });
+    // A message to a child that has just died is lost, as is the child: the next one is told everything.
+    own.on("error", () => undefined);
+    own.once("exit", (code, signal) => {
+      child = undefined;
+      if (ending) return;
+      failures = performance.now() - startedAtMs >= RECOVERED_MS ? 1 : failures + 1;
+      options.onEnded(signal === null ? `ended with code ${code}` : `ended by ${signal}`);
+      if (xdsPort === 0 && failures >= TRIES) options.onHopeless(lastLines(options.logPath));
+      else timer = setTimeout(start, Math.min(LONGEST_RESTART_MS, restartDelayMs(failures)));
+    });
+  };
+
+  start();
+  return {
+    pid: () => child?.pid ?? 0,
+    send: (message) => {
+      if (child?.connected === true) child.send(message, () => undefined);
+    },
+    end: async () => {
+      ending = true;
+      clearTimeout(timer);
+      const last = child;
+      if (last === undefined) return;
+      const exited = new Promise((resolve) => last.once("exit", resolve));
+      last.kill("SIGTERM");
+      const force = setTimeout(() => last.kill("SIGKILL"), END_GRACE_MS);
+      await exited;
+      clearTimeout(force);
+    },
+  };
+}
+
+function lastLines(path: string): string {
+  return readFileSync(path, "utf8").trimEnd().split("\n").slice(-15).join("\n");
+}

@@ -1,0 +1,54 @@
+// Ends the processes of a mesh should the runner be killed without a chance to do so: a shell that reads from a pipe whose other end only the runner holds.
+import { spawn } from "node:child_process";
+
+export interface Guard {
+  /** The process group that `pid` leads is to end when the runner does. */
+  readonly watch: (pid: number) => void;
+  /** It has ended. */
+  readonly release: (pid: number) => void;
+  /** Resolves when the guard has ended, nothing being left to watch. */
+  readonly close: () => Promise<void>;
+}
+
+/** `+ PID` and `- PID` come in; at the end of the input, which comes when the runner is gone, what is left is asked to end, and made to a while later. */
+const SCRIPT = `
+trap '' INT TERM HUP
+left=' '
+while read -r change pid; do
+  case $change in
+    +) left="$left$pid " ;;
+    -) left="\${left%% $pid *} \${left#* $pid }" ;;
+  esac
+done
+for pid in $left; do kill -TERM "-$pid" 2>/dev/null; done
+if [ -n "\${left# }" ]; then
+  sleep 2
+  for pid in $left; do kill -KILL "-$pid" 2>/dev/null; done
+fi
+`;
+
+/** Starts the guard, in a group of its own: a signal from the terminal must not end it first. */
+export function startGuard(): Guard {
+  const child = spawn("sh", ["-c", SCRIPT, "weft-guard"], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
+  const closed = new Promise<void>((resolve) => {
+    child.once("close", () => resolve());
+    child.once("error", () => resolve());
+  });
+  // Without a guard the mesh still runs, and still ends in order.
+  child.stdin.on("error", () => undefined);
+  child.unref();
+  const watched = new Set<number>();
+  return {
+    watch: (pid) => {
+      watched.add(pid);
+      child.stdin.write(`+ ${pid}\n`);
+    },
+    release: (pid) => {
+      if (watched.delete(pid)) child.stdin.write(`- ${pid}\n`);
+    },
+    close: async () => {
+      child.stdin.end();
+      await closed;
+    },
+  };
+}

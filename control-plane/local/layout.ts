@@ -1,0 +1,220 @@
+// Where everything of one instance or gateway listens, and what the mesh and other programs are told of it. Pure: it asks the address space and nothing else.
+import { join } from "node:path";
+import type { GatewayPort, Instance, ListenAddress, Locality, Proxy } from "../mesh/instance.ts";
+import { HTTP_PROXY_ROUTE, serviceRouteName } from "../translate/names.ts";
+import type { AddressSpace } from "./address-space.ts";
+import type { ReadyGateway, ReadyWorkload } from "./events.ts";
+import type { Desired, DesiredHost, DesiredWorkload } from "./protocol.ts";
+
+const ADMIN_PORT = 15_000;
+const HTTP_PROXY_PORT = 15_001;
+/** Explain listeners take this port or the next, at the address of what they explain. */
+const EXPLAIN_PORT = 15_002;
+
+/** Who an instance is: all that does not change while it runs. */
+export interface InstanceIdentity {
+  readonly name: string;
+  readonly ordinal: number;
+  readonly workload: DesiredWorkload;
+  readonly locality: Locality;
+}
+
+/** Everything that an instance listens on, apart from its service listeners. */
+export interface InstancePlaces {
+  readonly address: string;
+  readonly ports: readonly { readonly name?: string; readonly containerPort: number; readonly inbound: ListenAddress; readonly application: ListenAddress }[];
+  /** `${PORT}`: the first port's, or one of its own where the workload declares none. */
+  readonly application: ListenAddress;
+  readonly admin: ListenAddress;
+  readonly httpProxy: ListenAddress;
+  readonly httpProxyExplain: ListenAddress;
+}
+
+export interface LogPaths {
+  readonly application: string;
+  readonly access: string;
+  readonly envoy: string;
+}
+
+/** `product-a-1`, with its namespace where that is not the default one: names files and addresses. */
+export function slotName(namespace: string, name: string): string {
+  return namespace === "default" ? name : `${name}.${namespace}`;
+}
+
+export function logPathsOf(folder: string, slot: string): LogPaths {
+  return { application: join(folder, `${slot}.log`), access: join(folder, `${slot}.access.log`), envoy: join(folder, `${slot}.envoy.log`) };
+}
+
+/** The inbound ports come first, so that nothing of ours takes a port of the workload's. */
+export function placesOf(addresses: AddressSpace, { name, workload }: InstanceIdentity): InstancePlaces {
+  const owner = `${workload.namespace}/${name}`;
+  const ports = workload.ports.map((port) => ({ ...port, inbound: addresses.listen(owner, `inbound ${port.containerPort}`, port.containerPort) }));
+  const application = (containerPort: number | undefined) => addresses.listenAlone(owner, `application ${containerPort ?? ""}`);
+  const admin = addresses.listen(owner, "admin", ADMIN_PORT);
+  return {
+    address: admin.address,
+    ports: ports.map((port) => ({ ...port, application: application(port.containerPort) })),
+    application: application(ports[0]?.containerPort),
+    admin,
+    httpProxy: addresses.listen(owner, "http-proxy", HTTP_PROXY_PORT),
+    httpProxyExplain: addresses.listen(owner, "explain http-proxy", EXPLAIN_PORT),
+  };
+}
+
+/** Where an instance reaches one port of a service; an address of its own for each (instance, host). */
+export function servicePlace(addresses: AddressSpace, identity: InstanceIdentity, host: DesiredHost, port: number): ListenAddress {
+  return addresses.listen(`${identity.workload.namespace}/${identity.name} ${host.hostname}`, `service ${port}`, port);
+}
+
+export function sidecarId({ name, workload }: InstanceIdentity): string {
+  return `${name}.${workload.namespace}`;
+}
+
+/** The instance as the mesh sees it. */
+export function instanceOf(identity: InstanceIdentity, places: InstancePlaces, ready: boolean): Instance {
+  const { name, workload, locality } = identity;
+  return {
+    name,
+    namespace: workload.namespace,
+    workload: workload.name,
+    labels: workload.labels,
+    serviceAccount: serviceAccountOf(workload),
+    locality,
+    address: places.address,
+    ports: places.ports.map((port) => ({
+      containerPort: port.containerPort,
+      boundPort: port.inbound.port,
+      ...(port.name === undefined ? {} : { name: port.name }),
+    })),
+    ready,
+    hasSidecar: true,
+  };
+}
+
+/** The sidecar as the mesh sees it, with a listener for each port of each of `hosts`. */
+export function sidecarOf(
+  addresses: AddressSpace,
+  identity: InstanceIdentity,
+  places: InstancePlaces,
+  hosts: readonly DesiredHost[],
+  accessLogPath: string,
+): Proxy {
+  const { workload, locality } = identity;
+  const listeners = hosts.flatMap((host) =>
+    host.ports.map((port) => ({ host, port: port.number, listen: servicePlace(addresses, identity, host, port.number) })),
+  );
+  return {
+    id: sidecarId(identity),
+    kind: "sidecar",
+    namespace: workload.namespace,
+    labels: workload.labels,
+    workload: workload.name,
+    serviceAccount: serviceAccountOf(workload),
+    locality,
+    inbound: places.ports.map(({ containerPort, inbound, application }) => ({ containerPort, listen: inbound, application })),
+    outbound: listeners.map(({ host, port, listen }) => ({
+      hostname: host.hostname,
+      port,
+      listen,
+      explainPort: addresses.listen(`${workload.namespace}/${identity.name} ${host.hostname}`, `explain ${port}`, EXPLAIN_PORT).port,
+    })),
+    httpProxy: { ...places.httpProxy, explainPort: places.httpProxyExplain.port },
+    gatewayPorts: [],
+    accessLogPath,
+  };
+}
+
+/** The instance as `ready` tells it to other programs. Process ids are 0 while nothing runs. */
+export function readyWorkload(
+  identity: InstanceIdentity,
+  places: InstancePlaces,
+  proxy: Proxy,
+  logs: LogPaths,
+  pids: { readonly application: number; readonly envoy: number },
+): ReadyWorkload {
+  const { name, workload, locality } = identity;
+  const named = proxy.outbound.map((listener) => ({ name: serviceRouteName(listener.hostname, listener.port), ...listener }));
+  return {
+    workload: workload.name,
+    namespace: workload.namespace,
+    instance: name,
+    zone: locality.zone,
+    address: places.address,
+    pid: pids.application,
+    url: urlOf(places.ports[0]?.inbound ?? places.application),
+    log: logs.application,
+    accessLog: logs.access,
+    sidecar: { id: proxy.id, pid: pids.envoy, admin: urlOf(places.admin), log: logs.envoy },
+    httpProxy: urlOf(places.httpProxy),
+    services: Object.fromEntries(named.map((listener) => [listener.name, urlOf(listener.listen)])),
+    explain: {
+      ...Object.fromEntries(named.map((listener) => [listener.name, urlOf({ address: listener.listen.address, port: listener.explainPort })])),
+      [HTTP_PROXY_ROUTE]: urlOf(places.httpProxyExplain),
+    },
+  };
+}
+
+/** A gateway proxy: one per distinct selector. */
+export interface GatewayIdentity {
+  /** `istio=ingressgateway`. */
+  readonly name: string;
+  /** `istio-ingressgateway`: names its files. */
+  readonly slot: string;
+  readonly id: string;
+  readonly namespace: string;
+  readonly selector: Readonly<Record<string, string>>;
+}
+
+export function gatewayIdentity({ selector, namespace }: Desired["gateways"][number]): GatewayIdentity {
+  const labels = Object.entries(selector).sort(([a], [b]) => (a < b ? -1 : 1));
+  const slot =
+    labels
+      .flat()
+      .join("-")
+      .replace(/[^A-Za-z0-9.-]/g, "-") || "gateway";
+  return { name: labels.map((label) => label.join("=")).join(","), slot, id: `${slot}.${namespace}`, namespace, selector };
+}
+
+export function gatewayAdmin(addresses: AddressSpace, identity: GatewayIdentity): ListenAddress {
+  return addresses.listen(`gateway ${identity.slot}`, "admin", ADMIN_PORT);
+}
+
+/** The gateway as the mesh sees it. A laptop's gateway is in no zone: it has no node. */
+export function gatewayOf(identity: GatewayIdentity, ports: readonly GatewayPort[], accessLogPath: string): Proxy {
+  return {
+    id: identity.id,
+    kind: "gateway",
+    namespace: identity.namespace,
+    labels: identity.selector,
+    workload: identity.slot,
+    serviceAccount: "default",
+    locality: { region: "", zone: "", subzone: "" },
+    inbound: [],
+    outbound: [],
+    gatewayPorts: ports,
+    accessLogPath,
+  };
+}
+
+/** The gateway as `ready` tells it. */
+export function readyGateway(identity: GatewayIdentity, admin: ListenAddress, ports: readonly GatewayPort[], logs: LogPaths, pid: number): ReadyGateway {
+  return {
+    name: identity.name,
+    namespace: identity.namespace,
+    id: identity.id,
+    pid,
+    admin: urlOf(admin),
+    log: logs.envoy,
+    accessLog: logs.access,
+    ports: ports.map(({ number, listen, explainPort }) => ({ number, url: urlOf(listen), explain: urlOf({ address: listen.address, port: explainPort }) })),
+  };
+}
+
+/** `http://address:port`. */
+export function urlOf({ address, port }: ListenAddress): string {
+  return `http://${address}:${port}`;
+}
+
+function serviceAccountOf({ spec }: DesiredWorkload): string {
+  return spec.template.spec.serviceAccountName ?? "default";
+}
