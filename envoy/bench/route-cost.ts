@@ -1,19 +1,16 @@
 // What a decision costs: CPU of Envoy per request for the same 90/10 route, decided natively and by the filter. One Envoy under test with a
 // listener per variant, so that all share one process, one worker and one upstream; the rounds are interleaved and compared pair by pair.
-import { spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readdir, readFile } from "node:fs/promises";
 import { type DecisionRecord, encodeDecisionRecord } from "../../control-plane/translate/decision-record.ts";
 import { PICK_HEADER } from "../../control-plane/translate/names.ts";
-import { until } from "../e2e/mesh.ts";
-import { runWrk } from "../e2e/wrk.ts";
-import { bootstrapMedian, type Interval, seededRandom } from "./statistics.ts";
+import { startStaticEnvoy } from "../e2e/static-envoy.ts";
+import { type BoundedLoad, openBoundedLoad } from "./bounded-load.ts";
+import { bootstrapMedian, type Interval, median, seededRandom } from "./statistics.ts";
 
+/** One way to decide the route. Without a filter Envoy decides; a filter without a record leaves it to Envoy. */
 export interface RouteVariant {
   readonly name: string;
-  /** The record that the filter reads; undefined where Envoy decides. */
+  readonly filter?: Uint8Array;
   readonly record?: DecisionRecord;
 }
 
@@ -26,62 +23,51 @@ export interface RouteCost {
 }
 
 export interface RouteCostOptions {
-  readonly envoy: string;
-  readonly wrk: string;
-  readonly wasm: Uint8Array;
+  /** The first is what the others are compared with. */
+  readonly variants: readonly RouteVariant[];
   readonly rounds: number;
   readonly seed: number;
   readonly onProgress?: (line: string) => void;
 }
 
-const SPLIT = [
-  { weight: 90, identity: "backend|80|stable", clusters: ["stable"] },
-  { weight: 10, identity: "backend|80|canary", clusters: ["canary"] },
+const SUBSETS = [
+  { subset: "stable", weight: 90 },
+  { subset: "canary", weight: 10 },
 ] as const;
+const ZONES = ["a", "b", "c"] as const;
+const USERS = Array.from({ length: 100 }, (_, index) => `user-${index + 1}`);
+const LOAD = { connections: 16, body: "ok", headers: USERS.map((user) => ({ "x-user": user })) } as const;
+/** Each variant's turn: short, so that whatever else the machine does meanwhile falls on all of them alike. */
+const REQUESTS_PER_TURN = 500;
+const TURNS_PER_ROUND = 4;
+const WARM_UP_ROUNDS = 3;
 
-function record(key: DecisionRecord["key"], zones: number): DecisionRecord {
-  const candidates = SPLIT.map(({ weight, identity, clusters }) => ({
+function recordOf(key: DecisionRecord["key"], zones: readonly string[]): DecisionRecord {
+  const candidates = SUBSETS.map(({ subset, weight }) => ({
     weight,
-    identity,
-    entries: Array.from({ length: zones }, () => ({ width: weight * 64, cluster: clusters[0] })),
+    identity: `backend|80|${subset}`,
+    entries: zones.length === 0 ? [{ width: weight, cluster: subset }] : zones.map((zone) => ({ width: weight, cluster: `${subset};zone=${zone}` })),
   }));
   return { key, salt: "default/backend/primary", candidates };
 }
 
-/** Native first: it is what the others are compared with. */
-export const ROUTE_VARIANTS: readonly RouteVariant[] = [
-  { name: "native weighted_clusters" },
-  { name: "filter, random", record: record({ kind: "none" }, 1) },
-  { name: "filter, sticky by header", record: record({ kind: "header", name: "x-user" }, 1) },
-  { name: "filter, sticky, three zones", record: record({ kind: "header", name: "x-user" }, 3) },
-];
-
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve) => {
-          const server = createServer().listen(0, "127.0.0.1", () => resolve(server));
-        }),
-    ),
-  );
-  return Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve) => {
-          const address = server.address();
-          server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-        }),
-    ),
-  );
+/** The variants that the README shows, native first. */
+export function routeVariants(filter: Uint8Array, emptyFilter: Uint8Array): readonly RouteVariant[] {
+  const sticky = { kind: "header", name: "x-user" } as const;
+  return [
+    { name: "native weighted_clusters" },
+    { name: "empty wasm callback, native choice", filter: emptyFilter },
+    { name: "filter, random", filter, record: recordOf({ kind: "none" }, []) },
+    { name: "filter, sticky by header", filter, record: recordOf(sticky, []) },
+    { name: "filter, random, three zones", filter, record: recordOf({ kind: "none" }, ZONES) },
+    { name: "filter, sticky, three zones", filter, record: recordOf(sticky, ZONES) },
+  ];
 }
 
-const socketAddress = (port: number) => ({ socket_address: { address: "127.0.0.1", port_value: port } });
 const ROUTER = { name: "envoy.filters.http.router", typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } };
 
-function httpListener(name: string, port: number, route: object, filters: readonly object[]): object {
-  const manager = {
+function httpListener(name: string, route: object, filters: readonly object[]): object {
+  const connectionManager = {
     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     stat_prefix: name,
     route_config: { name, virtual_hosts: [{ name, domains: ["*"], routes: [{ match: { prefix: "/" }, ...route }] }] },
@@ -89,13 +75,14 @@ function httpListener(name: string, port: number, route: object, filters: readon
   };
   return {
     name,
-    address: socketAddress(port),
-    filter_chains: [{ filters: [{ name: "envoy.filters.network.http_connection_manager", typed_config: manager }] }],
+    address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
+    filter_chains: [{ filters: [{ name: "envoy.filters.network.http_connection_manager", typed_config: connectionManager }] }],
   };
 }
 
-function wasmFilter(wasm: Uint8Array): object {
-  const code = { local: { inline_bytes: Buffer.from(wasm).toString("base64") } };
+/** The filter as translation configures it: off but where a route names it. */
+function wasmFilter(filter: Uint8Array): object {
+  const code = { local: { inline_bytes: Buffer.from(filter).toString("base64") } };
   return {
     name: "weft",
     disabled: true,
@@ -107,64 +94,30 @@ function wasmFilter(wasm: Uint8Array): object {
 }
 
 /** The route that each variant measures, in the shape that translation gives it. */
-function routeOf(variant: RouteVariant): object {
+function routeOf({ filter, record }: RouteVariant): object {
   const entries =
-    variant.record?.candidates.flatMap((candidate) => candidate.entries.map((entry) => ({ name: entry.cluster, weight: entry.width }))) ??
-    SPLIT.map(({ weight, clusters }) => ({ name: clusters[0], weight }));
-  if (variant.record === undefined) return { route: { weighted_clusters: { clusters: entries } } };
+    record?.candidates.flatMap((candidate) => candidate.entries.map(({ cluster, width }) => ({ name: cluster, weight: width }))) ??
+    SUBSETS.map(({ subset, weight }) => ({ name: subset, weight }));
   return {
     name: "backend.default/primary",
-    route: { weighted_clusters: { header_name: PICK_HEADER, clusters: entries } },
-    metadata: { filter_metadata: { weft: encodeDecisionRecord(variant.record) } },
-    typed_per_filter_config: { weft: { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", config: {} } },
-    request_headers_to_remove: [PICK_HEADER],
+    route: { weighted_clusters: { ...(record ? { header_name: PICK_HEADER } : {}), clusters: entries } },
+    ...(record ? { metadata: { filter_metadata: { weft: encodeDecisionRecord(record) } }, request_headers_to_remove: [PICK_HEADER] } : {}),
+    ...(filter ? { typed_per_filter_config: { weft: { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", config: {} } } } : {}),
   };
 }
 
-function bootstrapUnderTest(variants: readonly RouteVariant[], ports: readonly number[], upstreamPort: number, adminPort: number, wasm: Uint8Array): object {
+const listenerName = (index: number): string => `variant-${index}`;
+
+function resourcesUnderTest(variants: readonly RouteVariant[], upstream: string): object {
+  const address = { socket_address: { address: "127.0.0.1", port_value: Number(new URL(upstream).port) } };
   const cluster = (name: string) => ({
     name,
     type: "STATIC",
-    connect_timeout: "1s",
-    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(upstreamPort) } }] }] },
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
   });
   return {
-    admin: { address: socketAddress(adminPort) },
-    static_resources: {
-      listeners: variants.map((variant, index) =>
-        httpListener(`variant-${index}`, ports[index] ?? 0, routeOf(variant), variant.record === undefined ? [] : [wasmFilter(wasm)]),
-      ),
-      clusters: [cluster("stable"), cluster("canary")],
-    },
-  };
-}
-
-function upstreamBootstrap(port: number, adminPort: number): object {
-  return {
-    admin: { address: socketAddress(adminPort) },
-    static_resources: { listeners: [httpListener("upstream", port, { direct_response: { status: 200, body: { inline_string: "ok" } } }, [])] },
-  };
-}
-
-interface RunningEnvoy {
-  readonly pid: number;
-  readonly stop: () => Promise<void>;
-}
-
-async function runEnvoy(binary: string, folder: string, name: string, bootstrap: object, adminPort: number): Promise<RunningEnvoy> {
-  const path = join(folder, `${name}.json`);
-  await writeFile(path, JSON.stringify(bootstrap));
-  const child = spawn(binary, ["-c", path, "--concurrency", "1", "--disable-hot-restart", "-l", "error", "--log-path", join(folder, `${name}.log`)], {
-    stdio: "ignore",
-  });
-  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  await until(`Envoy ${name} ready`, async () => ((await fetch(`http://127.0.0.1:${adminPort}/ready`)).status === 200 ? true : undefined));
-  return {
-    pid: child.pid ?? 0,
-    stop: async () => {
-      child.kill("SIGTERM");
-      await exited;
-    },
+    listeners: variants.map((variant, index) => httpListener(listenerName(index), routeOf(variant), variant.filter ? [wasmFilter(variant.filter)] : [])),
+    clusters: SUBSETS.flatMap(({ subset }) => [subset, ...ZONES.map((zone) => `${subset};zone=${zone}`)]).map(cluster),
   };
 }
 
@@ -175,47 +128,52 @@ async function cpuNanoseconds(pid: number): Promise<number> {
   return runs.reduce((sum, run) => sum + run, 0);
 }
 
-/** CPU per request of each variant, interleaved: in every round each variant runs once, in an order drawn from the seed. Linux only. */
-export async function measureRouteCost(options: RouteCostOptions): Promise<readonly RouteCost[]> {
-  const variants = ROUTE_VARIANTS;
-  const random = seededRandom(options.seed);
-  const folder = await mkdtemp(join(tmpdir(), "weft-bench-"));
-  const ports = await freePorts(variants.length + 3);
-  const [upstreamPort = 0, upstreamAdmin = 0, admin = 0, ...listen] = ports;
-  const upstream = await runEnvoy(options.envoy, folder, "upstream", upstreamBootstrap(upstreamPort, upstreamAdmin), upstreamAdmin);
-  const tested = await runEnvoy(options.envoy, folder, "tested", bootstrapUnderTest(variants, listen, upstreamPort, admin, options.wasm), admin);
-  const costs: number[][] = variants.map(() => []);
+/** CPU per request of each variant: in every round each has its turns, in an order drawn from the seed. Linux only. */
+export async function measureRouteCost({ variants, rounds, seed, onProgress }: RouteCostOptions): Promise<readonly RouteCost[]> {
+  const random = seededRandom(seed);
+  const node = { id: "bench", cluster: "bench" };
+  const answer = { direct_response: { status: 200, body: { inline_string: LOAD.body } } };
+  const upstream = await startStaticEnvoy({ listeners: [httpListener("upstream", answer, [])] }, node);
+  const closers: (() => unknown)[] = [() => upstream.close()];
   try {
-    for (let round = -1; round < options.rounds; round++) {
-      const order = variants.map((_, index) => ({ index, key: random() })).sort((a, b) => a.key - b.key);
-      for (const { index } of order) {
-        const before = await cpuNanoseconds(tested.pid);
-        const report = await runWrk({
-          path: options.wrk,
-          url: `http://127.0.0.1:${listen[index] ?? 0}/`,
-          connections: 16,
-          durationSeconds: 1,
-          headers: { "x-user": `user-${round}` },
-        });
-        const spent = (await cpuNanoseconds(tested.pid)) - before;
-        if (report.failed > 0) throw new Error(`${variants[index]?.name}: ${report.failed} of ${report.requests} requests failed`);
-        // The first round warms up caches and connections.
-        if (round >= 0) costs[index]?.push(spent / report.requests / 1_000);
-      }
-      options.onProgress?.(`round ${round + 1} of ${options.rounds}`);
+    const tested = await startStaticEnvoy(resourcesUnderTest(variants, upstream.url("upstream")), node);
+    closers.push(() => tested.close());
+    const loads = await Promise.all(variants.map((_, index) => openBoundedLoad({ url: tested.url(listenerName(index)), ...LOAD })));
+    closers.push(...loads.map((load) => () => load.close()));
+    const costs: (readonly number[])[] = [];
+    for (let round = 1 - WARM_UP_ROUNDS; round <= rounds; round++) {
+      const cost = await runRound(tested.pid, loads, random);
+      if (round > 0) costs.push(cost);
+      onProgress?.(round > 0 ? `round ${round} of ${rounds}` : "warming up");
     }
+    return summarize(variants, costs, random);
   } finally {
-    await Promise.all([tested.stop(), upstream.stop()]);
-    await rm(folder, { recursive: true, force: true });
+    for (const close of closers.reverse()) await close();
   }
-  return summarize(variants, costs, random);
 }
 
+/** Nanoseconds of CPU per request, by variant. */
+async function runRound(pid: number, loads: readonly BoundedLoad[], random: () => number): Promise<readonly number[]> {
+  const spent = loads.map(() => 0);
+  for (let turn = 0; turn < TURNS_PER_ROUND; turn++) {
+    const order = loads.map((load, index) => ({ load, index, key: random() })).sort((a, b) => a.key - b.key);
+    for (const { load, index } of order) {
+      const before = await cpuNanoseconds(pid);
+      await load.run(REQUESTS_PER_TURN);
+      spent[index] = (spent[index] ?? 0) + (await cpuNanoseconds(pid)) - before;
+    }
+  }
+  return spent.map((nanoseconds) => nanoseconds / (TURNS_PER_ROUND * REQUESTS_PER_TURN));
+}
+
+/** `costs`: by round, then by variant. */
 function summarize(variants: readonly RouteVariant[], costs: readonly (readonly number[])[], random: () => number): readonly RouteCost[] {
-  const base = costs[0] ?? [];
-  return variants.map(({ name }, index) => {
-    const own = costs[index] ?? [];
-    const ratios = own.map((cost, round) => cost / (base[round] ?? Number.NaN));
-    return { name, microsecondsPerRequest: bootstrapMedian(own, random, 1).median, ratio: bootstrapMedian(ratios, random) };
-  });
+  return variants.map(({ name }, index) => ({
+    name,
+    microsecondsPerRequest: median(costs.map((cost) => cost[index] ?? Number.NaN)) / 1_000,
+    ratio: bootstrapMedian(
+      costs.map((cost) => (cost[index] ?? Number.NaN) / (cost[0] ?? Number.NaN)),
+      random,
+    ),
+  }));
 }

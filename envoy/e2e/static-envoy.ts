@@ -23,6 +23,9 @@ export interface NamedUpstream {
 
 /** A running Envoy. */
 export interface StaticEnvoy {
+  readonly pid: number;
+  /** Where a listener of the configuration is bound. Throws where there is none of that name. */
+  url(listener: string): string;
   /** Sends one request to a listener of the configuration. */
   get(listener: string, path: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   /** Value of a statistic, or undefined where Envoy has none of that name. */
@@ -100,8 +103,15 @@ export async function startStaticEnvoy(staticResources: object, node: object): P
   const admin = await adminPort();
   const { listener_statuses } = listenerStatuses.parse(JSON.parse((await fetchOnce(admin, "/listeners?format=json")).body));
   const ports = new Map(listener_statuses.map((listener) => [listener.name, listener.local_address.socket_address.port_value]));
+  const portOf = (listener: string): number => {
+    const port = ports.get(listener);
+    if (port === undefined) throw new Error(`Envoy has no listener ${listener}`);
+    return port;
+  };
   return {
-    get: (listener, path, headers = {}) => fetchOnce(ports.get(listener) ?? 0, path, headers),
+    pid: child.pid ?? 0,
+    url: (listener) => `http://127.0.0.1:${portOf(listener)}`,
+    get: (listener, path, headers = {}) => fetchOnce(portOf(listener), path, headers),
     async stat(name) {
       const { body } = await fetchOnce(admin, `/stats?filter=${encodeURIComponent(`^${name.replaceAll(".", "\\.")}$`)}`);
       const value = body.trim().split(": ").at(1);
