@@ -1,5 +1,6 @@
 // What translation hands on: one Envoy resource, encoded, with the YAML that it came from.
 import type { Diagnostic, Origin } from "../model/diagnostic.ts";
+import { type AnyResource, resourceLabel } from "../model/resource.ts";
 
 /** The xDS types, in the order in which additions are sent. The one table that streams, diff and checks iterate. */
 export const XDS_TYPES = ["cluster", "secret", "endpoint", "listener", "route", "virtualHost", "extension"] as const;
@@ -31,4 +32,14 @@ export interface ProxyResources {
 export interface Translation {
   readonly proxies: ReadonlyMap<string, ProxyResources>;
   readonly diagnostics: readonly Diagnostic[];
+}
+
+/** A resource as an origin. */
+export function resourceOrigin(resource: AnyResource): ResourceOrigin {
+  return { origin: resource.origin, resource: resourceLabel(resource) };
+}
+
+/** Each origin once, at its first place. */
+export function uniqueOrigins(origins: readonly ResourceOrigin[]): readonly ResourceOrigin[] {
+  return [...new Map(origins.map((origin) => [origin.resource, origin])).values()];
 }

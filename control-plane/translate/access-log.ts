@@ -1,0 +1,52 @@
+// The access log: one line of JSON for each request or connection, in the proxy's file.
+import type { AccessLogSchema } from "../gen/envoy/config/accesslog/v3/accesslog_pb.js";
+import { FileAccessLogSchema } from "../gen/envoy/extensions/access_loggers/file/v3/file_pb.js";
+import { packAny } from "./any.ts";
+import type { Init } from "./init.ts";
+
+const CONNECTION = {
+  time: "%START_TIME%",
+  durationMs: "%DURATION%",
+  flags: "%RESPONSE_FLAGS%",
+  cluster: "%UPSTREAM_CLUSTER_RAW%",
+  upstream: "%UPSTREAM_HOST%",
+  failure: "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+  client: "%DOWNSTREAM_REMOTE_ADDRESS%",
+  listener: "%DOWNSTREAM_LOCAL_ADDRESS%",
+  bytesReceived: "%BYTES_RECEIVED%",
+  bytesSent: "%BYTES_SENT%",
+};
+
+/** What is logged of a request; `attempts` counts the first and its retries. Names of the fields are Weft's, values Envoy's. */
+const REQUEST = {
+  ...CONNECTION,
+  method: "%REQ(:METHOD)%",
+  authority: "%REQ(:AUTHORITY)%",
+  path: "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+  protocol: "%PROTOCOL%",
+  status: "%RESPONSE_CODE%",
+  details: "%RESPONSE_CODE_DETAILS%",
+  route: "%ROUTE_NAME%",
+  attempts: "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+  requestId: "%REQ(X-REQUEST-ID)%",
+  userAgent: "%REQ(USER-AGENT)%",
+};
+
+/** The log of a listener; none where the proxy has no path for it. `direction`: which listener of the proxy it was, as people name it. */
+export function accessLog(kind: "request" | "connection", direction: "inbound" | "outbound", path: string | undefined): Init<typeof AccessLogSchema>[] {
+  if (path === undefined) return [];
+  const jsonFormat = { ...(kind === "request" ? REQUEST : CONNECTION), direction };
+  const typedConfig = packAny(FileAccessLogSchema, {
+    path,
+    accessLogFormat: {
+      case: "logFormat",
+      value: { format: { case: "jsonFormat", value: sorted(jsonFormat) }, jsonFormatOptions: { sortProperties: true } },
+    },
+  });
+  return [{ name: "envoy.access_loggers.file", configType: { case: "typedConfig", value: typedConfig } }];
+}
+
+/** A protobuf map keeps the order of insertion. */
+function sorted(format: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(format).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,84 @@
+// The HTTP proxy port: one route configuration whose virtual hosts come by VHDS, one for each port of each host, and one for the names that nobody knows.
+import { visibleHost } from "../mesh/destination.ts";
+import type { Proxy } from "../mesh/instance.ts";
+import type { Host, Mesh } from "../mesh/mesh.ts";
+import { isHttp } from "../mesh/services.ts";
+import { domainsOf } from "./domains.ts";
+import { HTTP_PROXY_ROUTE, outboundClusterName, PASSTHROUGH_CLUSTER, virtualHostName } from "./names.ts";
+import { passThroughCluster, tunnelRoute, unknownNameRoutes } from "./pass-through.ts";
+import { resourceOrigin, type TranslatedResource } from "./resource.ts";
+import { type RoutingResource, vhdsRouteConfiguration, virtualHost } from "./route-configurations.ts";
+import { NO_ROUTES, type RouteSet, routesOf } from "./routes.ts";
+import { hostRoutes, sidecarPlace } from "./service-routes.ts";
+import type { VirtualServiceIndex } from "./virtual-services.ts";
+
+export interface HttpProxyRoutes {
+  readonly hosts: readonly RoutingResource[];
+  /** The route configuration, and the cluster of unknown names where they pass. */
+  readonly resources: readonly TranslatedResource[];
+}
+
+/** All that the HTTP proxy port of the sidecars that `proxy` stands for routes by. */
+export function httpProxyRoutes(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy): HttpProxyRoutes {
+  const { mode } = mesh.settings.outboundTrafficPolicy;
+  const claim = claimDomains();
+  const hosts: RoutingResource[] = [];
+  for (const known of mesh.hosts.values()) {
+    const host = visibleHost(mesh, known.hostname, proxy.namespace);
+    if (host !== undefined) hosts.push(...servicePorts(mesh, virtualServices, proxy, host, claim));
+  }
+  hosts.push(...namesWithoutService(mesh, virtualServices, proxy, claim));
+  const passes = mode === "ALLOW_ANY";
+  const name = virtualHostName(HTTP_PROXY_ROUTE, "*");
+  hosts.push(
+    virtualHost(HTTP_PROXY_ROUTE, { name, domains: ["*"], routes: unknownNameRoutes(mode) }, NO_ROUTES, passes ? [`cluster/${PASSTHROUGH_CLUSTER}`] : []),
+  );
+  return { hosts, resources: [vhdsRouteConfiguration(HTTP_PROXY_ROUTE), ...(passes ? [passThroughCluster()] : [])] };
+}
+
+/** One virtual host for each port; the name without a port means port 80, or the only port for HTTP where there is no port 80. */
+function servicePorts(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy, host: Host, claim: ClaimDomains): readonly RoutingResource[] {
+  const http = host.ports.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number);
+  const plain = http.includes(80) ? 80 : http.length === 1 ? http[0] : undefined;
+  return host.ports.flatMap(({ number, protocol }) => {
+    if (protocol === "udp") return [];
+    const domains = claim(domainsOf(host.hostname, number, proxy.namespace, mesh.domain, number === plain));
+    if (domains.length === 0) return [];
+    const set = isHttp(protocol) ? hostRoutes(sidecarPlace(mesh, proxy, number), virtualServices, host, number) : NO_ROUTES;
+    const key = { hostname: host.hostname, port: number, subset: "" };
+    const name = virtualHostName(HTTP_PROXY_ROUTE, `${host.hostname}:${number}`);
+    const whole: Omit<RouteSet, "routes"> = { ...set, clusters: [...set.clusters, key], origins: [...set.origins, resourceOrigin(host.service)] };
+    return [virtualHost(HTTP_PROXY_ROUTE, { name, domains, routes: [tunnelRoute(outboundClusterName(key)), ...set.routes] }, whole)];
+  });
+}
+
+/**
+ * Hosts that only a VirtualService names (`reviews.example`, `*.example.com`): at every port for HTTP that the mesh has, and at port 80, as sidecars in a
+ * cluster listen there.
+ */
+function namesWithoutService(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy, claim: ClaimDomains): readonly RoutingResource[] {
+  const numbers = [...mesh.hosts.values()].flatMap(({ ports }) => ports.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number));
+  const ports = [...new Set([80, ...numbers])].sort((a, b) => a - b);
+  return virtualServices.hostnames.flatMap((hostname) => {
+    const virtualService = mesh.hosts.has(hostname) || hostname === "*" ? undefined : virtualServices.forHost(hostname, proxy.namespace);
+    if (virtualService === undefined) return [];
+    return ports.flatMap((port) => {
+      const set = routesOf(sidecarPlace(mesh, proxy, port), virtualService);
+      const domains = set.routes.length === 0 ? [] : claim(domainsOf(hostname, port, proxy.namespace, mesh.domain, port === 80));
+      const name = virtualHostName(HTTP_PROXY_ROUTE, `${hostname}:${port}`);
+      return domains.length === 0 ? [] : [virtualHost(HTTP_PROXY_ROUTE, { name, domains, routes: [...set.routes] }, set)];
+    });
+  });
+}
+
+type ClaimDomains = (domains: readonly string[]) => string[];
+
+/** A domain belongs to the first that claims it: Envoy refuses a route configuration in which one stands twice. */
+function claimDomains(): ClaimDomains {
+  const taken = new Set<string>();
+  return (domains) => {
+    const free = domains.filter((domain) => !taken.has(domain));
+    for (const domain of free) taken.add(domain);
+    return free;
+  };
+}
