@@ -108,10 +108,12 @@ export function labelPriorities<Member extends WeightedEndpoint>(
       const differs = wanted.findIndex(({ label, value }) => (endpoint.labels[label] ?? "") !== value);
       return differs === -1 ? 0 : wanted.length - differs;
     });
-    return [...new Set(levels)].sort((a, b) => a - b).map((priority) => {
-      const endpoints = group.endpoints.filter((_, index) => levels[index] === priority);
-      return { ...group, priority, endpoints, weight: endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0) };
-    });
+    return [...new Set(levels)]
+      .sort((a, b) => a - b)
+      .map((priority) => {
+        const endpoints = group.endpoints.filter((_, index) => levels[index] === priority);
+        return { ...group, priority, endpoints, weight: endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0) };
+      });
   });
   return compact(divided);
 }

@@ -42,7 +42,12 @@ function withLabels(place: string, failoverPriority: readonly string[], byRegion
 }
 
 /** Groups sorted by priority, then locality, without empty ones; priorities count from 0 without gaps. */
-export function orderEndpoints(defaults: "weft" | "istio", plan: LocalityPlan, from: Viewpoint, endpoints: readonly Endpoint[]): readonly LocalityGroup<PlacedEndpoint>[] {
+export function orderEndpoints(
+  defaults: "weft" | "istio",
+  plan: LocalityPlan,
+  from: Viewpoint,
+  endpoints: readonly Endpoint[],
+): readonly LocalityGroup<PlacedEndpoint>[] {
   const groups = order(defaults, plan, { ...from, labels: withTopology(from.labels, from.locality) }, groupByLocality(endpoints));
   const filled = compact(groups.filter((group) => group.endpoints.length > 0));
   return [...filled].sort((a, b) => a.priority - b.priority || compareText(localityText(a.locality), localityText(b.locality)));

@@ -1,0 +1,108 @@
+// Limits, times and protocol of the connections to a destination: a DestinationRule's connectionPool to Envoy's fields.
+import type { CircuitBreakersSchema } from "../gen/envoy/config/cluster/v3/circuit_breaker_pb.js";
+import type { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { HttpProtocolOptionsSchema as CommonHttpOptionsSchema, Http2ProtocolOptionsSchema } from "../gen/envoy/config/core/v3/protocol_pb.js";
+import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
+import type { PortProtocol } from "../mesh/mesh.ts";
+import type { EffectivePolicy } from "../mesh/policy.ts";
+import { isHttp } from "../mesh/services.ts";
+import type { ConnectionPool } from "../model/destination-rule.ts";
+import { packAny } from "./any.ts";
+import type { ClusterDefaults } from "./defaults.ts";
+import { duration } from "./duration.ts";
+import type { Init } from "./init.ts";
+
+type ClusterInit = Init<typeof ClusterSchema>;
+type OptionsInit = Init<typeof HttpProtocolOptionsSchema>;
+
+/** Where Envoy looks for the HTTP options of a cluster. */
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+/** Source: Istio reference, TrafficPolicy.RetryBudget. */
+const RETRY_BUDGET = { percent: 20, minRetryConcurrency: 3 } as const;
+
+/** At most so many at once; what exceeds a limit is answered 503 with the flag UO. */
+export function circuitBreakers({ connectionPool, retryBudget }: EffectivePolicy, defaults: ClusterDefaults): Init<typeof CircuitBreakersSchema> {
+  const { tcp, http } = connectionPool ?? {};
+  return {
+    thresholds: [
+      {
+        maxConnections: tcp?.maxConnections || defaults.limit,
+        maxPendingRequests: http?.http1MaxPendingRequests || defaults.limit,
+        maxRequests: http?.http2MaxRequests || defaults.limit,
+        maxRetries: http?.maxRetries || defaults.limit,
+        ...(retryBudget === undefined
+          ? {}
+          : {
+              retryBudget: {
+                budgetPercent: { value: retryBudget.percent ?? RETRY_BUDGET.percent },
+                minRetryConcurrency: retryBudget.minRetryConcurrency ?? RETRY_BUDGET.minRetryConcurrency,
+              },
+            }),
+      },
+    ],
+  };
+}
+
+/** Connect timeout and TCP keepalive. */
+export function connectionFields(pool: ConnectionPool | undefined, defaults: ClusterDefaults): ClusterInit {
+  const keepalive = pool?.tcp?.tcpKeepalive;
+  return {
+    connectTimeout: duration(pool?.tcp?.connectTimeout || defaults.connectTimeoutMs),
+    ...(keepalive === undefined
+      ? {}
+      : {
+          upstreamConnectionOptions: {
+            tcpKeepalive: {
+              ...(keepalive.probes ? { keepaliveProbes: keepalive.probes } : {}),
+              ...(keepalive.time ? { keepaliveTime: wholeSeconds(keepalive.time) } : {}),
+              ...(keepalive.interval ? { keepaliveInterval: wholeSeconds(keepalive.interval) } : {}),
+            },
+          },
+        }),
+  };
+}
+
+/** Protocol and lifetime of HTTP connections to other proxies; nothing for a port of bytes. */
+export function outboundHttpOptions(protocol: PortProtocol, pool: ConnectionPool | undefined, defaults: ClusterDefaults): ClusterInit {
+  if (!isHttp(protocol)) return {};
+  const { tcp, http } = pool ?? {};
+  const idleTimeoutMs = http?.idleTimeout ?? tcp?.idleTimeout ?? defaults.idleTimeoutMs;
+  const common: Init<typeof CommonHttpOptionsSchema> = {
+    idleTimeout: duration(idleTimeoutMs),
+    ...(http?.maxRequestsPerConnection ? { maxRequestsPerConnection: http.maxRequestsPerConnection } : {}),
+    ...(tcp?.maxConnectionDuration ? { maxConnectionDuration: duration(tcp.maxConnectionDuration) } : {}),
+  };
+  return options({ commonHttpProtocolOptions: common, upstreamProtocolOptions: upstreamProtocol(protocol, pool) });
+}
+
+/** Connections to the application beside the proxy. gRPC and HTTP/2 ports are spoken to in HTTP/2 with prior knowledge, all others in HTTP/1.1. */
+export function inboundHttpOptions(protocol: PortProtocol, defaults: ClusterDefaults): ClusterInit {
+  if (!isHttp(protocol)) return {};
+  const common: Init<typeof CommonHttpOptionsSchema> = { idleTimeout: duration(defaults.inboundIdleTimeoutMs) };
+  return options({ commonHttpProtocolOptions: common, upstreamProtocolOptions: upstreamProtocol(protocol, undefined) });
+}
+
+function options(init: OptionsInit): ClusterInit {
+  return { typedExtensionProtocolOptions: { [HTTP_OPTIONS]: packAny(HttpProtocolOptionsSchema, init) } };
+}
+
+function upstreamProtocol(protocol: PortProtocol, pool: ConnectionPool | undefined): NonNullable<OptionsInit["upstreamProtocolOptions"]> {
+  const { http } = pool ?? {};
+  const http2: Init<typeof Http2ProtocolOptionsSchema> = {
+    ...(http?.maxConcurrentStreams ? { maxConcurrentStreams: http.maxConcurrentStreams } : {}),
+    ...(http?.http2KeepAlive
+      ? { connectionKeepalive: { interval: duration(http.http2KeepAlive.interval), timeout: duration(http.http2KeepAlive.timeout) } }
+      : {}),
+  };
+  if (http?.useClientProtocol) return { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: http2 } };
+  const speaksHttp2 = protocol === "http2" || protocol === "grpc" || http?.h2UpgradePolicy === "UPGRADE";
+  return {
+    case: "explicitHttpConfig",
+    value: { protocolConfig: speaksHttp2 ? { case: "http2ProtocolOptions", value: http2 } : { case: "httpProtocolOptions", value: {} } },
+  };
+}
+
+/** Linux counts keepalive in whole seconds. */
+function wholeSeconds(ms: number): number {
+  return Math.max(1, Math.round(ms / 1_000));
+}

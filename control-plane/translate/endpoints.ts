@@ -1,0 +1,47 @@
+// The endpoints of a cluster as one place sees them, as Envoy's ClusterLoadAssignment.
+import { create, toBinary } from "@bufbuild/protobuf";
+import type { LbEndpointSchema, LocalityLbEndpointsSchema } from "../gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
+import { ClusterLoadAssignmentSchema } from "../gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import type { Instance, Locality } from "../mesh/instance.ts";
+import type { LocalityGroup } from "../mesh/istio-locality.ts";
+import type { PlacedEndpoint } from "../mesh/priorities.ts";
+import type { Init } from "./init.ts";
+import { FILTER } from "./names.ts";
+import type { ResourceOrigin, TranslatedResource } from "./resource.ts";
+
+/** The assignment under an EDS name. `weighted`: localities of one priority share by their weights. */
+export function loadAssignment(
+  name: string,
+  groups: readonly LocalityGroup<PlacedEndpoint>[],
+  weighted: boolean,
+  origins: readonly ResourceOrigin[],
+): TranslatedResource {
+  const endpoints = groups.map(
+    (group): Init<typeof LocalityLbEndpointsSchema> => ({
+      locality: envoyLocality(group.locality),
+      priority: group.priority,
+      lbEndpoints: group.endpoints.map(lbEndpoint),
+      ...(weighted ? { loadBalancingWeight: group.weight } : {}),
+    }),
+  );
+  const body = toBinary(ClusterLoadAssignmentSchema, create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints }));
+  return { type: "endpoint", name, body, origins, needs: [] };
+}
+
+function lbEndpoint({ address, port, instance }: PlacedEndpoint): Init<typeof LbEndpointSchema> {
+  const socketAddress = { address, portSpecifier: { case: "portValue", value: port } } as const;
+  return {
+    hostIdentifier: { case: "endpoint", value: { address: { address: { case: "socketAddress", value: socketAddress } } } },
+    metadata: { filterMetadata: { [FILTER]: endpointMetadata(instance) } },
+  };
+}
+
+/** What access logs and metrics say about the endpoint that served a request (`%UPSTREAM_METADATA(weft:version)%`). Keys in this order. */
+function endpointMetadata({ name, workload, namespace, labels, locality }: Instance): Record<string, string> {
+  return { instance: name, workload, namespace, version: labels.version ?? labels["app.kubernetes.io/version"] ?? "", zone: locality.zone };
+}
+
+/** Envoy spells subzone as one word with a capital inside. */
+export function envoyLocality({ region, zone, subzone }: Locality): { readonly region: string; readonly zone: string; readonly subZone: string } {
+  return { region, zone, subZone: subzone };
+}
