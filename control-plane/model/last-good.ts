@@ -17,11 +17,14 @@ export interface RememberedResource {
   readonly digest: string;
 }
 
-/** Everything that serves now, sorted by (kind, namespace, name). */
+/** What is right by itself, and what serves. */
 export interface LastGood {
   readonly version: 1;
+  /** The last version without a mistake of its own of every resource that there is, sorted by (kind, namespace, name). */
   readonly resources: readonly RememberedResource[];
+  /** The VirtualServices and DestinationRules that serve: they may wait for each other. */
+  readonly settled: readonly RememberedResource[];
 }
 
 /** Where nothing has served yet. */
-export const EMPTY_LAST_GOOD: LastGood = { version: 1, resources: [] };
+export const EMPTY_LAST_GOOD: LastGood = { version: 1, resources: [], settled: [] };

@@ -16,7 +16,7 @@ export async function loadLastGood(path: string): Promise<LastGood> {
   try {
     const value = JSON.parse(text) as Partial<LastGood> | null;
     if (value?.version !== 1 || !Array.isArray(value.resources)) return EMPTY_LAST_GOOD;
-    return { version: 1, resources: value.resources.filter(isRemembered) };
+    return { version: 1, resources: value.resources.filter(isRemembered), settled: (value.settled ?? []).filter(isRemembered) };
   } catch {
     return EMPTY_LAST_GOOD;
   }

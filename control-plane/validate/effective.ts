@@ -5,6 +5,7 @@ import type { LastGood, RememberedResource } from "../model/last-good.ts";
 import { type AnyResource, type Resources, resourceLabel } from "../model/resource.ts";
 import type { BrokenDocument, ParsedFile } from "../source/parse-file.ts";
 import { readRemembered } from "../source/read-document.ts";
+import { type Served, settle } from "./settle.ts";
 import { validate } from "./validate.ts";
 
 export interface Effective {
@@ -32,14 +33,13 @@ export function effectiveResources(files: ReadonlyMap<string, ParsedFile>, lastG
     const resource = cause === undefined ? undefined : recall(remembered, cause);
     if (resource !== undefined) serving.set(key, { resource, remembered });
   }
-  const served = [...serving.values()].sort((a, b) => compareResources(a.resource, b.resource));
+  const right = [...serving.values()].sort((a, b) => compareResources(a.resource, b.resource));
+  const settlement = settle(right, lastGood.settled);
+  const next: LastGood = { version: 1, resources: right.map(({ remembered }) => remembered), settled: settlement.settled };
   return {
-    resources: byKind(served.map(({ resource }) => resource)),
-    diagnostics: [...findings.flatMap((file) => file.diagnostics), ...duplicates],
-    lastGood: nextLastGood(
-      lastGood,
-      served.map(({ remembered }) => remembered),
-    ),
+    resources: byKind(settlement.served.map(({ resource }) => resource).sort(compareResources)),
+    diagnostics: [...findings.flatMap((file) => file.diagnostics), ...duplicates, ...settlement.diagnostics],
+    lastGood: sameRemembered(next.resources, lastGood.resources) && sameRemembered(next.settled, lastGood.settled) ? lastGood : next,
   };
 }
 
@@ -47,11 +47,6 @@ interface CheckedFile {
   readonly good: readonly Served[];
   readonly broken: readonly BrokenDocument[];
   readonly diagnostics: readonly Diagnostic[];
-}
-
-interface Served {
-  readonly resource: AnyResource;
-  readonly remembered: RememberedResource;
 }
 
 /** A parsed file never changes: what its resources' rules say of it is found once. */
@@ -126,9 +121,8 @@ function recall(remembered: RememberedResource, origin: Origin): AnyResource | u
   return resource === undefined || validate([resource]).some(({ severity }) => severity === "error") ? undefined : resource;
 }
 
-function nextLastGood(former: LastGood, resources: readonly RememberedResource[]): LastGood {
-  const same = former.resources.length === resources.length && resources.every((resource, index) => equalRemembered(resource, former.resources[index]));
-  return same ? former : { version: 1, resources };
+function sameRemembered(now: readonly RememberedResource[], former: readonly RememberedResource[]): boolean {
+  return former.length === now.length && now.every((resource, index) => equalRemembered(resource, former[index]));
 }
 
 function equalRemembered(a: RememberedResource, b: RememberedResource | undefined): boolean {
