@@ -1,6 +1,116 @@
+// `weft explain --live`: asks the proxy that would route a request where it would go. The request itself is never sent.
+import { request as httpRequest } from "node:http";
+import { type ClusterEndpoint, endpointsOf, zoneShares } from "./cluster-endpoints.ts";
+import { CommandError, EXIT } from "./command-error.ts";
+import { type Explanation, explainAnswer, type FilterAnswer, parseFilterAnswer } from "./explain-answer.ts";
+import { type Asker, type ChosenListener, chooseListener, type ExplainedRequest, findAsker, parseRequest } from "./explain-request.ts";
+import { explainText } from "./explain-text.ts";
+import { findRunningMesh } from "./running-mesh.ts";
+import { styleOf } from "./style.ts";
+
 export interface ExplainOptions {
+  readonly live?: boolean;
+  readonly from: string;
+  readonly header: readonly (readonly [string, string])[];
+  readonly namespace?: string;
   readonly output: string;
+  readonly dir?: string;
 }
-export async function explain(_m: string, _u: string, _o: ExplainOptions): Promise<number> {
-  return 0;
+
+/** What `-o json` prints: the filter's own answer, and what follows from it. Shares are in percent. */
+export type ExplainReport = FilterAnswer &
+  Explanation & {
+    readonly request: Pick<ExplainedRequest, "method" | "url" | "headers">;
+    readonly from: Pick<Asker, "kind" | "name" | "namespace" | "zone">;
+    readonly listener: Pick<ChosenListener, "name" | "url" | "explain">;
+    /** Of the chosen cluster; null where the proxy does not list it, and where no cluster was chosen. */
+    readonly endpoints: readonly (ClusterEndpoint & { readonly instance?: string })[] | null;
+    /** What the priorities of the chosen cluster amount to now. */
+    readonly zoneShares: ReturnType<typeof zoneShares>;
+    readonly notes: readonly string[];
+  };
+
+const TIMEOUT_MS = 5_000;
+
+/** Prints the explanation. "No route matched" is one, too. */
+export async function explain(method: string, url: string, options: ExplainOptions): Promise<number> {
+  if (options.live !== true) throw new CommandError("explain needs --live so far", "Add --live: the running proxy is asked", EXIT.usage);
+  const asked = parseRequest(method, url, options.header);
+  const ask = await findRunningMesh(options.dir);
+  const ready = await ask("ready", undefined);
+  const asker = findAsker(ready, options.from, options.namespace);
+  const listener = chooseListener(asker, asked);
+  const answer = await askListener(asker, listener, asked);
+  const explanation = explainAnswer(answer);
+  const endpoints = explanation.chosenCluster === undefined ? undefined : await askEndpoints(asker, explanation.chosenCluster);
+  const instanceAt = new Map(ready.workloads.map(({ address, instance }) => [address, instance]));
+  const named = endpoints?.map((endpoint) => {
+    const instance = instanceAt.get(endpoint.address.replace(/:\d+$/, ""));
+    return instance === undefined ? endpoint : { ...endpoint, instance };
+  });
+  const report: ExplainReport = {
+    ...answer,
+    ...explanation,
+    request: { method: asked.method, url: asked.url, headers: asked.headers },
+    from: { kind: asker.kind, name: asker.name, namespace: asker.namespace, zone: asker.zone || (answer.zone ?? "") },
+    listener: { name: listener.name, url: listener.url, explain: listener.explain },
+    endpoints: named ?? null,
+    zoneShares: zoneShares(endpoints ?? []),
+    notes: [...asker.notes, ...listener.notes, ...notesOn(asked, answer)],
+  };
+  process.stdout.write(
+    options.output === "json" ? `${JSON.stringify(report, undefined, 2)}\n` : `${explainText(report, styleOf(process.stdout, process.env))}\n`,
+  );
+  return EXIT.ok;
+}
+
+function notesOn({ method }: ExplainedRequest, { recordError }: FilterAnswer): readonly string[] {
+  return [
+    ...(method === "HEAD" ? ["asked as GET: the answer to a HEAD has no body to explain in"] : []),
+    ...(recordError === null ? [] : [`the filter refused the route's decision record (${recordError}): Envoy draws by weight, nobody stays where they were`]),
+  ];
+}
+
+async function askListener(asker: Asker, listener: ChosenListener, { method, path, authority, headers }: ExplainedRequest): Promise<FilterAnswer> {
+  const named = headers.some(([name]) => name.toLowerCase() === "host");
+  const sent = [...(named ? [] : ["host", authority]), ...headers.flat()];
+  const { status, body } = await answerOf(asker, listener.explain, method === "HEAD" ? "GET" : method, path, sent);
+  const answer = status === 200 ? parseFilterAnswer(body) : undefined;
+  if (answer !== undefined) return answer;
+  const said = body.trim().slice(0, 200);
+  throw new CommandError(
+    `the filter of ${asker.name} does not answer at ${listener.explain}: status ${status}${said === "" ? "" : `, ${said}`}`,
+    `Envoy's log may say why: npx weft logs --envoy ${asker.kind === "gateway" ? "gateway" : asker.name}`,
+  );
+}
+
+async function askEndpoints(asker: Asker, cluster: string): Promise<readonly ClusterEndpoint[] | undefined> {
+  const { body } = await answerOf(asker, asker.admin, "GET", "/clusters?format=json", []);
+  return endpointsOf(body, cluster);
+}
+
+/** One request to a proxy's own address. Header pairs go out as they are, repeated names too, which `fetch` would not do. */
+function answerOf(
+  asker: Asker,
+  base: string,
+  method: string,
+  path: string,
+  headers: readonly string[],
+): Promise<{ readonly status: number; readonly body: string }> {
+  const { hostname, port } = new URL(base);
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void =>
+      reject(new CommandError(`the proxy of ${asker.name} does not answer at ${base}: ${error.message}`, "`npx weft ps` says whether it runs"));
+    const sent = headers.length === 0 ? {} : { headers };
+    const call = httpRequest({ hostname, port, method, path, agent: false, timeout: TIMEOUT_MS, ...sent }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk) => (body += chunk));
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
+      response.on("error", fail);
+    });
+    call.on("timeout", () => call.destroy(new Error(`nothing came within ${TIMEOUT_MS / 1_000} s`)));
+    call.on("error", fail);
+    call.end();
+  });
 }

@@ -29,6 +29,8 @@ export function createProgram(actions: Actions, done: (exitCode: number) => void
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
     .showSuggestionAfterError()
+    .showHelpAfterError("Run `weft --help` for the commands.")
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "weft: ")) })
     .addHelpText(
       "after",
       `
@@ -78,7 +80,7 @@ ${EXIT_CODES}`,
     .option("--access", "the access log of the sidecar: one line per request, with Envoy's response flags")
     .addOption(new Option("--envoy", "Envoy's own log").conflicts("access"))
     .option("-t, --tail <lines>", "only the last lines of each file (default: all; 10 where no target is named)", lineCount)
-    .option("-n, --namespace <name>", "the workload's namespace (default: every one that has it)")
+    .option("-n, --namespace <name>", "the workload's namespace (default: the only one that has it)")
     .addOption(dirOption())
     .addHelpText(
       "after",
