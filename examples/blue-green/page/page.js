@@ -149,7 +149,7 @@ function showTile(user, entry) {
   tile.classList.toggle("moved", user.phaseMoves > 0);
   tile.classList.toggle("failed", user.failed);
   version.textContent = user.failed ? "error" : (user.version ?? "");
-  const moved = user.phaseMoves > 0 ? `, changed version ${user.phaseMoves} times` : "";
+  const moved = user.phaseMoves > 0 ? `, changed version ${user.phaseMoves === 1 ? "once" : `${user.phaseMoves} times`}` : "";
   tile.title = `${user.name}: ${user.failed ? "error" : `${user.color}, ${user.version}`}${moved}`;
 }
 
@@ -206,15 +206,35 @@ function render() {
   element("errors").parentElement.classList.toggle("alarm", now.errors > 0);
   element("last-error").hidden = lastError === undefined;
   if (lastError !== undefined) element("last-error").textContent = `Last error: ${lastError}`;
+  element("story").textContent = story();
   showShares(recentShares());
   for (const [index, user] of users.entries()) showTile(user, tiles[index]);
 }
 
+/** What is happening, in words: who gets what now, and whether users keep their version. */
+function story() {
+  const groups = new Map();
+  for (const { version, color } of users) if (version !== undefined) add(groups, `${version} (${color})`);
+  if (groups.size === 0) return totals.errors > 0 ? "Every answer so far was an error." : "Waiting for the first answers.";
+  const order = [...groups].sort(([a], [b]) => Number(b.startsWith("stable ")) - Number(a.startsWith("stable ")) || (a < b ? -1 : 1));
+  const parts = order.map(([name, count]) => (groups.size === 1 && count === users.length ? `All ${count} users get ${name}` : `${usersIn(count)} ${name}`));
+  const failed = users.filter((user) => user.failed).length;
+  return [`${parts.join(", ")}.`, movesInWords(), ...(failed > 0 ? [`${failed} got an error last.`] : [])].join(" ");
+}
+
+const usersIn = (count) => (count === 1 ? "1 user gets" : `${count} users get`);
+
+function movesInWords() {
+  const { changed, moves } = counts();
+  if (changed === 0) return "Nobody has changed version.";
+  if (changed === moves) return `${changed} ${changed === 1 ? "user has" : "users have"} changed version, once each.`;
+  return `${changed} users have changed version, ${number.format(moves)} times in all: they do not keep it.`;
+}
+
 function summarize() {
   const shares = recentShares().filter(({ share }) => share > 0);
-  if (shares.length === 0) return;
   const parts = shares.map(({ version, color, share }) => `${version}, ${color}: ${percent(share)}`);
-  element("summary").textContent = `${parts.join("; ")}. ${counts().changed} users have changed version.`;
+  element("summary").textContent = `${story()} ${parts.join("; ")}`;
 }
 
 element("pause").addEventListener("click", () => {
