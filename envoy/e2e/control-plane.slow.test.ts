@@ -1,9 +1,12 @@
 // The control plane may die: proxies go on, a fresh one sends nothing to those that are up to date, and edits work again.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
 import { startLoad } from "./load.ts";
 import { EXAMPLES, startMesh, type TestMesh, until } from "./mesh.ts";
 import { gatewayUrl } from "./ready.ts";
+
+const proxyStates = z.array(z.object({ connected: z.boolean(), resourcesSent: z.number(), upToDate: z.boolean() }));
 
 describe("a control plane that is killed and started again", () => {
   let mesh: TestMesh;
@@ -24,7 +27,7 @@ describe("a control plane that is killed and started again", () => {
     process.kill(mesh.ready.controlPlane.pid, "SIGKILL");
     const { adminPort } = await mesh.event("control-plane", ({ state }) => state === "listening", { from });
     const streams = await until("all proxies connected again", async () => {
-      const proxies: { connected: boolean; resourcesSent: number; upToDate: boolean }[] = await (await fetch(`http://127.0.0.1:${adminPort}/proxies`)).json();
+      const proxies = proxyStates.parse(await (await fetch(`http://127.0.0.1:${adminPort}/proxies`)).json());
       return proxies.length === mesh.ready.workloads.length + mesh.ready.gateways.length && proxies.every(({ connected, upToDate }) => connected && upToDate)
         ? proxies
         : undefined;

@@ -2,6 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
 import { seededRandom } from "../bench/statistics.ts";
 import { startLoad } from "./load.ts";
 import { EXAMPLES, startMesh, type TestMesh, until } from "./mesh.ts";
@@ -64,6 +65,8 @@ spec:
       hosts: ["*"]
 `;
 
+const answered = z.object({ version: z.string() });
+
 describe(`random edits under load (seed ${SEED})`, () => {
   let mesh: TestMesh;
   beforeAll(async () => {
@@ -116,7 +119,7 @@ describe(`random edits under load (seed ${SEED})`, () => {
     await writeFile(ruleFile, rule(start));
     await writeFile(split, `${traffic({ ...start, weights: [0, 1] })}---\n${GATEWAY}`);
     await until("the last edit: canary only", async () => {
-      const answers = await Promise.all(Array.from({ length: 20 }, async () => (await fetch(`${gatewayUrl(mesh.ready)}/color`)).json()));
+      const answers = await Promise.all(Array.from({ length: 20 }, async () => answered.parse(await (await fetch(`${gatewayUrl(mesh.ready)}/color`)).json())));
       return answers.every(({ version }) => version === "canary") ? true : undefined;
     });
     const report = await load.stop();
