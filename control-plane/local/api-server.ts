@@ -17,7 +17,7 @@ const LARGEST_REQUEST_BYTES = 64 * 1024;
 
 /** Listens on `socketPath`. Rejects when a mesh answers there already. */
 export async function startApiServer(socketPath: string, folder: string, answers: ApiAnswers): Promise<ApiServer> {
-  if (await answersOn(socketPath)) throw new Error(`a mesh already runs for ${folder}. Fix: end it first (Ctrl-C in its terminal), or look at it with weft ps`);
+  await refuseSecondMesh(socketPath, folder);
   await rm(socketPath, { force: true });
   const server = createServer((request, response) => {
     answer(request, answers).then(
@@ -38,6 +38,11 @@ export async function startApiServer(socketPath: string, folder: string, answers
         server.closeAllConnections();
       }),
   };
+}
+
+/** Rejects when a mesh answers on `socketPath`. */
+export async function refuseSecondMesh(socketPath: string, folder: string): Promise<void> {
+  if (await answersOn(socketPath)) throw new Error(`a mesh already runs for ${folder}. Fix: end it first (Ctrl-C in its terminal), or look at it with weft ps`);
 }
 
 async function answer(request: IncomingMessage, answers: ApiAnswers): Promise<unknown> {

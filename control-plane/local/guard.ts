@@ -1,5 +1,7 @@
 // Ends the processes of a mesh should the runner be killed without a chance to do so: a shell that reads from a pipe whose other end only the runner holds.
 import { spawn } from "node:child_process";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 
 export interface Guard {
   /** The process group that `pid` leads is to end when the runner does. */
@@ -27,8 +29,8 @@ if [ -n "\${left# }" ]; then
 fi
 `;
 
-/** Starts the guard, in a group of its own: a signal from the terminal must not end it first. */
-export function startGuard(): Guard {
+/** Starts the guard, in a group of its own: a signal from the terminal must not end it first. Its process id is left in `pidPath`. */
+export function startGuard(pidPath: string): Guard {
   const child = spawn("sh", ["-c", SCRIPT, "weft-guard"], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
   const closed = new Promise<void>((resolve) => {
     child.once("close", () => resolve());
@@ -37,6 +39,7 @@ export function startGuard(): Guard {
   // Without a guard the mesh still runs, and still ends in order.
   child.stdin.on("error", () => undefined);
   child.unref();
+  if (child.pid !== undefined) writeFileSync(pidPath, String(child.pid), { mode: 0o600 });
   const watched = new Set<number>();
   return {
     watch: (pid) => {
@@ -49,6 +52,28 @@ export function startGuard(): Guard {
     close: async () => {
       child.stdin.end();
       await closed;
+      rmSync(pidPath, { force: true });
     },
   };
+}
+
+const GUARD_POLL_MS = 50;
+const LONGEST_GUARD_MS = 5_000;
+
+/** Waits until the guard of a runner that was killed has ended what it left behind: its Envoys hold the addresses that the next ones need. */
+export async function awaitFormerGuard(pidPath: string): Promise<void> {
+  const endMs = performance.now() + LONGEST_GUARD_MS;
+  while (performance.now() < endMs && isGuard(pidPath)) await sleep(GUARD_POLL_MS);
+}
+
+/** Whether the process that is named there still runs, and is not another one that was given its number. */
+function isGuard(pidPath: string): boolean {
+  try {
+    const pid = Number(readFileSync(pidPath, "utf8"));
+    if (!(pid > 0)) return false;
+    process.kill(pid, 0);
+    return process.platform !== "linux" || readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("weft-guard");
+  } catch {
+    return false;
+  }
 }

@@ -1,5 +1,22 @@
 // `weft up`: from a folder to a running mesh. Starts the control plane, applications and Envoys, and keeps them as the folder asks.
+import { realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { ensureEnvoy } from "../../envoy/install.ts";
+import { compareDiagnostics, type Diagnostic, formatDiagnostic } from "../model/diagnostic.ts";
+import { createAcknowledgements, type Publication } from "./acknowledgements.ts";
+import { createAddressSpace } from "./address-space.ts";
+import { psRows, startSelected, stopSelected } from "./answers.ts";
+import type { ReadyAnswer } from "./api.ts";
+import { refuseSecondMesh, startApiServer } from "./api-server.ts";
+import { createChanges } from "./changes.ts";
+import { claimNetwork, wildcardPorts } from "./claims.ts";
+import { type ControlPlaneProcess, startControlPlaneProcess } from "./control-plane-process.ts";
 import type { ReadyEvent, RunnerEvent } from "./events.ts";
+import { createFleet } from "./fleet.ts";
+import { awaitFormerGuard, startGuard } from "./guard.ts";
+import type { ControlPlaneMessage } from "./protocol.ts";
+import { logFolderOf, prepareStateFolder, socketPathOf, stateFolderOf } from "./state-folder.ts";
+import { createTurns } from "./turns.ts";
 
 export interface RunOptions {
   readonly folder: string;
@@ -11,21 +28,268 @@ export interface RunOptions {
   readonly gatewayPort?: number;
   /** Aborting it ends the mesh, also before it is ready. */
   readonly signal?: AbortSignal;
+  /** The Envoy binary. Default: found or fetched. */
+  readonly envoy?: string;
+  /** Proxies send chosen statistics to the control plane this often. Default: never. */
+  readonly metricsEveryMs?: number;
+  /** The control plane's module. Default: the control plane; tests put a smaller one in its place. */
+  readonly controlPlane?: string;
 }
 
 export interface RunningMesh {
   /** As it was emitted; `GET /ready` is live. */
   readonly ready: ReadyEvent;
-  /** Ends all processes in order. A second call does not wait for applications that drain. */
+  /** Ends all processes in order. */
   readonly stop: (reason?: string) => Promise<void>;
   /** Resolves once everything has ended. */
   readonly finished: Promise<void>;
 }
 
+/** Two cores start about this many Envoys in the time that they take one by one. */
+const ENVOYS_AT_ONCE = 4;
+/** A withdrawal that is not confirmed in this time is not waited for any longer. */
+const IN_FORCE_MS = 20_000;
+const APPLIED_MS = 120_000;
+const STILL_WAITING_MS = 10_000;
+
 /**
  * Runs the mesh of a folder and resolves when all of it is ready. Rejects with what is wrong and what to do, everything that it started ended, when the mesh
  * cannot run at all: no such folder, a mesh runs for it already, no Envoy, no addresses, the control plane does not start, or `signal` was aborted.
  */
-export async function runMesh(_options: RunOptions): Promise<RunningMesh> {
-  throw new Error("not built yet");
+export async function runMesh(options: RunOptions): Promise<RunningMesh> {
+  const startedMs = performance.now();
+  const folder = await realpath(options.folder).catch(() => {
+    throw new Error(`there is no folder ${options.folder}. Fix: name a folder of YAML files`);
+  });
+  const stateFolder = options.stateFolder ?? (await stateFolderOf(folder));
+  await prepareStateFolder(stateFolder);
+  const cleanUp: (() => Promise<void> | void)[] = [];
+  let stopping: Promise<void> | undefined;
+  let ended: () => void = () => undefined;
+  const finished = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
+  const stop = (reason = "the mesh has ended"): Promise<void> => {
+    stopping ??= (async () => {
+      for (const undo of cleanUp.reverse()) {
+        try {
+          await undo();
+        } catch (error) {
+          // The rest is to end all the same.
+          options.emit({ event: "progress", text: `while ending: ${error instanceof Error ? error.message : error}` });
+        }
+      }
+      options.emit({ event: "stopped", text: reason });
+      ended();
+    })();
+    return stopping;
+  };
+  try {
+    const ready = await startMesh({ ...options, folder, stateFolder }, startedMs, cleanUp);
+    options.signal?.addEventListener("abort", () => void stop());
+    if (options.signal?.aborted) void stop();
+    return { ready, stop, finished };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Each thing that is started leaves in `cleanUp` how it ends; they end in reverse order. */
+async function startMesh(
+  options: RunOptions & { readonly stateFolder: string },
+  startedMs: number,
+  cleanUp: (() => Promise<void> | void)[],
+): Promise<ReadyEvent> {
+  const { folder, stateFolder, emit } = options;
+  const logFolder = logFolderOf(stateFolder);
+  const controlPlaneLog = join(logFolder, "control-plane.log");
+  const changes = createChanges();
+  let [sequence, sentSequence, adminPort, xdsPort] = [0, 0, 0, 0];
+  let controlPlane: ControlPlaneProcess | undefined;
+  let desiredSeen = false;
+  let fault: Error | undefined;
+  const diagnostics = { controlPlane: [] as readonly Diagnostic[], local: [] as readonly Diagnostic[], said: "[]" };
+
+  const acknowledgements = createAcknowledgements(() => fleet.serving());
+  const tellRunning = (): void => {
+    sequence += 1;
+    controlPlane?.send({ kind: "running", sequence, ...fleet.running() });
+    sentSequence = sequence;
+  };
+  /** Many changes of one moment are one message. */
+  let told = true;
+  const changed = (): void => {
+    acknowledgements.onLive();
+    changes.notify();
+    if (!told) return;
+    told = false;
+    setImmediate(() => {
+      told = true;
+      if (xdsPort !== 0) tellRunning();
+    });
+  };
+  const inForce = (timeoutMs = IN_FORCE_MS): Promise<boolean> => {
+    tellRunning();
+    return acknowledgements.inForce(sentSequence, timeoutMs);
+  };
+  const sayDiagnostics = (): void => {
+    const all = [...diagnostics.controlPlane, ...diagnostics.local].sort(compareDiagnostics);
+    const text = JSON.stringify(all);
+    if (text === diagnostics.said) return;
+    diagnostics.said = text;
+    emit({ event: "diagnostics", diagnostics: all, text: all.length === 0 ? "no problem is left" : all.map(formatDiagnostic).join("\n") });
+  };
+  const describe = (): ReadyAnswer => ({
+    folder,
+    stateFolder,
+    logs: logFolder,
+    ...fleet.ready(),
+    controlPlane: { pid: controlPlane?.pid() ?? 0, xds: `http://127.0.0.1:${xdsPort}`, admin: `http://127.0.0.1:${adminPort}`, log: controlPlaneLog },
+    elapsedMs: Math.round(performance.now() - startedMs),
+  });
+  const applied = async (publication: Publication): Promise<void> => {
+    const { revision, files, proxies, changedAtMs } = publication;
+    if (!(await acknowledgements.acknowledged(publication, APPLIED_MS))) return;
+    const elapsedMs = Math.max(0, Math.round(Date.now() - changedAtMs));
+    emit({
+      event: "applied",
+      revision,
+      files,
+      proxies: proxies.length,
+      elapsedMs,
+      text: `${files.join(", ")} in force in ${proxies.length} proxies after ${elapsedMs} ms`,
+    });
+  };
+  const onMessage = (message: ControlPlaneMessage): void => {
+    switch (message.kind) {
+      case "listening": {
+        [xdsPort, adminPort] = [message.xdsPort, message.adminPort];
+        const pid = controlPlane?.pid() ?? 0;
+        emit({ event: "control-plane", state: "listening", pid, adminPort, text: `the control plane listens (process ${pid}, port ${xdsPort})` });
+        changed();
+        return;
+      }
+      case "desired":
+        if (!desiredSeen) emit({ event: "progress", text: startingText(message.desired) });
+        desiredSeen = true;
+        fleet.setDesired(message.desired);
+        return;
+      case "diagnostics":
+        diagnostics.controlPlane = message.diagnostics;
+        sayDiagnostics();
+        return;
+      case "published":
+        acknowledgements.onPublished(message);
+        if (message.files.length > 0) void applied(message);
+        return;
+      case "proxies":
+        acknowledgements.onProxies(message.proxies);
+        changes.notify();
+        return;
+    }
+  };
+
+  const socketPath = await socketPathOf(stateFolder);
+  await refuseSecondMesh(socketPath, folder);
+  const guardPath = join(stateFolder, "guard.pid");
+  await awaitFormerGuard(guardPath);
+  const guard = startGuard(guardPath);
+  cleanUp.push(guard.close);
+  const claim = await claimNetwork(folder);
+  cleanUp.push(claim.release);
+  const envoy = options.envoy ?? (await ensureEnvoy({ onProgress: (text) => emit({ event: "progress", text }) }));
+  options.signal?.throwIfAborted();
+
+  const { metricsEveryMs, gatewayPort } = options;
+  const fleet = createFleet({
+    addresses: createAddressSpace({ network: claim.network, isTaken: (port) => wildcardPorts().has(port) }),
+    envoy: {
+      envoy,
+      xds: () => ({ address: "127.0.0.1", port: xdsPort }),
+      stateFolder,
+      guard,
+      emit,
+      turn: createTurns(ENVOYS_AT_ONCE),
+      ...(metricsEveryMs === undefined ? {} : { metricsEveryMs }),
+    },
+    logFolder,
+    ...(gatewayPort === undefined ? {} : { gatewayPort }),
+    changed,
+    onDiagnostics: (found) => {
+      diagnostics.local = found;
+      sayDiagnostics();
+    },
+    inForce,
+  });
+  const api = await startApiServer(socketPath, folder, {
+    ps: async () => psRows(fleet, acknowledgements.stateOf),
+    ready: async () => describe(),
+    stop: (selection) => stopSelected(fleet, selection),
+    start: async (selection) => {
+      const answer = await startSelected(fleet, selection, changes.until);
+      await inForce();
+      return answer;
+    },
+  });
+  cleanUp.push(api.close);
+  // Patience runs out without anything happening.
+  const clock = setInterval(changes.notify, STILL_WAITING_MS);
+  cleanUp.push(() => clearInterval(clock));
+  emit({ event: "progress", text: "starting the control plane" });
+  controlPlane = startControlPlaneProcess({
+    folder,
+    stateFolder,
+    logPath: controlPlaneLog,
+    ...(options.controlPlane === undefined ? {} : { module: options.controlPlane }),
+    onMessage,
+    onEnded: (reason) => {
+      acknowledgements.onEnded();
+      emit({ event: "control-plane", state: "ended", text: `the control plane ${reason}; it is started again, and traffic goes on meanwhile` });
+    },
+    onHopeless: (reason) => {
+      fault = new Error(`the control plane does not start; its log is ${controlPlaneLog} and ends with\n${reason}`);
+      changes.notify();
+    },
+  });
+  cleanUp.push(controlPlane.end, fleet.end);
+  return untilReady();
+
+  /** Waits until all of it is ready and in force. */
+  async function untilReady(): Promise<ReadyEvent> {
+    const abort = (): void => changes.notify();
+    options.signal?.addEventListener("abort", abort);
+    const reminder = setInterval(() => emit({ event: "progress", text: waitingText() }), STILL_WAITING_MS);
+    try {
+      do {
+        await changes.until(() => fault !== undefined || options.signal?.aborted === true || (desiredSeen && fleet.isSettled()));
+        if (fault !== undefined) throw fault;
+        options.signal?.throwIfAborted();
+      } while (!(await inForce(STILL_WAITING_MS)) || !fleet.isSettled());
+    } finally {
+      clearInterval(reminder);
+      options.signal?.removeEventListener("abort", abort);
+    }
+    const ready: ReadyEvent = { event: "ready", ...describe() };
+    emit(ready);
+    return ready;
+  }
+
+  function waitingText(): string {
+    const waiting = [
+      ...fleet
+        .instances()
+        .flatMap((instance) => (instance.ready() ? [] : [`${instance.identity.name} (${instance.state()}, log ${instance.logs.application})`])),
+      ...fleet.gateways().flatMap((gateway) => (gateway.ready() ? [] : [`the gateway ${gateway.identity.name}`])),
+    ];
+    if (!desiredSeen) return `still waiting for the control plane; its log is ${controlPlaneLog}`;
+    return waiting.length > 0 ? `still waiting for ${waiting.join(", ")}` : "still waiting for the proxies to confirm their configuration";
+  }
+}
+
+function startingText({ workloads, gateways }: Extract<ControlPlaneMessage, { kind: "desired" }>["desired"]): string {
+  const instances = workloads.reduce((sum, { spec }) => sum + spec.replicas, 0);
+  const proxies = `${instances} ${instances === 1 ? "sidecar" : "sidecars"}`;
+  const ingress = gateways.length === 0 ? "" : ` and ${gateways.length} ${gateways.length === 1 ? "gateway" : "gateways"}`;
+  return `starting ${workloads.length} ${workloads.length === 1 ? "workload" : "workloads"} with ${proxies}${ingress}`;
 }
