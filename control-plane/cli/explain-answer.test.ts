@@ -127,7 +127,7 @@ describe("the readable form", () => {
              → ap-2c: drawn by share; fails over by itself
   cluster    outbound|80|stable|color.default.svc.cluster.local;zone=ap-2c
   endpoints  stable-1  127.80.0.2:8080   ap-2c  healthy                      priority 0
-                       127.80.0.30:8080  ap-2a  ejected (outlier detection)  priority 1`);
+             -         127.80.0.30:8080  ap-2a  ejected (outlier detection)  priority 1`);
   });
 
   it("says that no route matched", () => {

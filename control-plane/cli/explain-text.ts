@@ -94,8 +94,13 @@ function zoneText(zone: string): string {
 function endpointRows({ endpoints }: ExplainReport): Rows {
   if (endpoints === null) return [["endpoints", "unknown: the proxy does not list this cluster"]];
   if (endpoints.length === 0) return [["endpoints", "none: Envoy answers 503 (no healthy upstream)"]];
-  const table = alignColumns(
-    endpoints.map(({ instance, address, zone, health, priority }) => [instance ?? "", address, zoneText(zone), health, `priority ${priority}`]),
-  );
-  return table.map((line, index) => [index === 0 ? "endpoints" : "", line.trimStart()]);
+  const named = endpoints.some(({ instance }) => instance !== undefined);
+  const rows = endpoints.map(({ instance, address, zone, health, priority }) => [
+    ...(named ? [instance ?? "-"] : []),
+    address,
+    zoneText(zone),
+    health,
+    `priority ${priority}`,
+  ]);
+  return alignColumns(rows).map((line, index) => [index === 0 ? "endpoints" : "", line]);
 }

@@ -44,10 +44,17 @@ export async function up(folder: string, options: UpOptions): Promise<number> {
   }
 }
 
+/** A terminal's Ctrl-C reaches this process, and npx passes its own on: signals that come this close together are one. */
+const SAME_SIGNAL_MS = 300;
+
 /** The first signal ends the mesh in order, the second without waiting, a third leaves at once. */
 function endOnSignal(stop: () => void, quiet: boolean): () => void {
   let signals = 0;
+  let lastMs = Number.NEGATIVE_INFINITY;
   const onSignal = (): void => {
+    const nowMs = performance.now();
+    if (nowMs - lastMs < SAME_SIGNAL_MS) return;
+    lastMs = nowMs;
     signals++;
     if (signals > 2) process.exit(EXIT.failed);
     if (!quiet) process.stderr.write(signals === 1 ? "\nEnding every process; Ctrl-C again: at once.\n" : "Ending at once.\n");
