@@ -82,7 +82,7 @@ describe("canary demo", () => {
     const from = await mesh.edit("traffic.yaml", (text) => text.replace("weight: 90", "weight: 90%"));
     const { diagnostics } = await mesh.event("diagnostics", (event) => event.diagnostics.some(({ severity }) => severity === "error"), { from });
     const error = diagnostics.find(({ severity }) => severity === "error");
-    expect(error?.origin).toMatchObject({ file: "traffic.yaml", line: 24 });
+    expect(error?.origin).toMatchObject({ file: "traffic.yaml", line: 23 });
     expect(error?.fix).toContain("90");
     expect(green(await colors(sticky))).toEqual(before);
     await editInForce("traffic.yaml", (text) => text.replace("weight: 90%", "weight: 90"));
