@@ -177,7 +177,7 @@ route:
     const answer = await fetch(`${echo}/old/page?q=1`, { headers: { "x-kind": "rewrite", "x-gone": "1" } });
     expect(answer.headers.get("x-answer")).toBe("yes");
     const seen = echoed.parse(await answer.json());
-    expect(seen).toMatchObject({ path: "/new/page?q=1", authority: "other.example", headers: { "x-destination": "v1", "x-set": "one,two" } });
+    expect(seen).toMatchObject({ path: "/new/page?q=1", authority: "other.example", headers: { "x-destination": "v1", "x-set": "one, two" } });
     expect(seen.headers).not.toHaveProperty("x-gone");
     const moved = await fetch(`${echo}/moved`, { redirect: "manual" });
     expect(moved.status).toBe(308);
