@@ -24,7 +24,7 @@ const filterAnswer = z.looseObject({
 export type FilterAnswer = z.output<typeof filterAnswer>;
 
 /** One zone's part of a candidate. */
-export interface ExplainedZone {
+interface ExplainedZone {
   /** Empty where the candidate is not split over zones. */
   readonly zone: string;
   readonly cluster: string;

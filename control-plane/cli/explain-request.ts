@@ -30,7 +30,7 @@ export interface Asker {
   readonly httpProxy?: { readonly url: string; readonly explain: string };
 }
 
-export interface AskerListener {
+interface AskerListener {
   /** `order-history.default.svc.cluster.local:9090`, or `port 80` of a gateway. */
   readonly name: string;
   readonly hostname: string;

@@ -16,7 +16,7 @@ export interface UpOptions {
   readonly gatewayPort?: number;
 }
 
-/** Resolves when the mesh has ended on request; rejects with a CommandError when it could not start. */
+/** Resolves when the mesh has ended on request; rejects with a CommandError when it could not start; ended before it was ready it has failed, too. */
 export async function up(folder: string, options: UpOptions): Promise<number> {
   const say = options.output === "json" ? sayJson : sayText(folder, styleOf(process.stdout, process.env));
   const starting = new AbortController();
@@ -39,7 +39,7 @@ export async function up(folder: string, options: UpOptions): Promise<number> {
     await mesh.finished;
     return EXIT.ok;
   } catch (error) {
-    if (starting.signal.aborted) return EXIT.ok;
+    if (starting.signal.aborted) return EXIT.failed;
     throw failed(error);
   }
 }
@@ -47,17 +47,17 @@ export async function up(folder: string, options: UpOptions): Promise<number> {
 /** A terminal's Ctrl-C reaches this process, and npx passes its own on: signals that come this close together are one. */
 const SAME_SIGNAL_MS = 300;
 
-/** The first signal ends the mesh in order, the second without waiting, a third leaves at once. */
+/** The first signal ends the mesh in order; the second leaves at once, and the runner's guard ends what it leaves behind. */
 function endOnSignal(stop: () => void, quiet: boolean): () => void {
-  let signals = 0;
-  let lastMs = Number.NEGATIVE_INFINITY;
+  let firstMs: number | undefined;
   const onSignal = (): void => {
     const nowMs = performance.now();
-    if (nowMs - lastMs < SAME_SIGNAL_MS) return;
-    lastMs = nowMs;
-    signals++;
-    if (signals > 2) process.exit(EXIT.failed);
-    if (!quiet) process.stderr.write(signals === 1 ? "\nEnding every process; Ctrl-C again: at once.\n" : "Ending at once.\n");
+    if (firstMs !== undefined) {
+      if (nowMs - firstMs > SAME_SIGNAL_MS) process.exit(EXIT.failed);
+      return;
+    }
+    firstMs = nowMs;
+    if (!quiet) process.stderr.write("\nEnding every process; Ctrl-C again: at once.\n");
     stop();
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
