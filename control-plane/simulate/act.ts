@@ -85,6 +85,18 @@ export function answeredHeaders(headers: HeaderMap, steps: readonly HeaderStep[]
   return applySteps(headers, steps, (template, current) => formatValue(template, request, current));
 }
 
+/**
+ * The headers of an answer that the proxy gives by itself; what its server adds (`date`, `server`) is left out.
+ * Source: http/utility.cc, prepareLocalReply: the route's operations come before content type and length.
+ */
+export function localHeaders(answer: LocalAnswer, request: SimulatedRequest): HeaderMap {
+  const headers = answeredHeaders(answer.location === undefined ? {} : { location: [answer.location] }, answer.responseSteps, request);
+  if (answer.grpcStatus !== undefined) return { ...headers, "content-type": ["application/grpc"], "grpc-status": [String(answer.grpcStatus)] };
+  const { "content-type": type, "content-length": _, ...others } = headers;
+  if (answer.body === undefined || answer.body === "") return others;
+  return { ...others, "content-type": type ?? ["text/plain"], "content-length": [String(new TextEncoder().encode(answer.body).length)] };
+}
+
 /** The HTTP status of an answer that the proxy gives by itself, and the gRPC status for a gRPC client. Source: Grpc::Utility::httpToGrpcStatus. */
 export function localStatus(status: number, request: SimulatedRequest): { readonly status: number; readonly grpcStatus?: number } {
   if (!isGrpc(request)) return { status };

@@ -65,15 +65,16 @@ export function clusterOf(upstream: NamedUpstream): object {
 }
 
 /**
- * Starts Envoy with one worker. Listeners are to use port 0, the admin port is the system's choice too.
+ * Starts Envoy with one worker. Listeners are to use port 0, the admin port is the system's choice too. `runtime` sets runtime keys.
  * Rejects with Envoy's log when it refuses the configuration.
  */
-export async function startStaticEnvoy(staticResources: object, node: object): Promise<StaticEnvoy> {
+export async function startStaticEnvoy(staticResources: object, node: object, runtime: Readonly<Record<string, number>> = {}): Promise<StaticEnvoy> {
   const folder = await mkdtemp(join(tmpdir(), "weft-envoy-"));
   const adminPath = join(folder, "admin");
   const configPath = join(folder, "envoy.json");
   const loopback = { socket_address: { address: "127.0.0.1", port_value: 0 } };
-  await writeFile(configPath, JSON.stringify({ node, admin: { address: loopback }, static_resources: staticResources }));
+  const layered = { layers: [{ name: "static", static_layer: runtime }] };
+  await writeFile(configPath, JSON.stringify({ node, admin: { address: loopback }, layered_runtime: layered, static_resources: staticResources }));
   const child = spawn(
     await ensureEnvoy(),
     ["-c", configPath, "--admin-address-path", adminPath, "--concurrency", "1", "--use-dynamic-base-id", "-l", "warning"],

@@ -1,0 +1,118 @@
+// Upstreams that answer with what reached them, and a client that sends exactly what it is told: for comparing what Envoy did with what was expected of it.
+import { Agent, createServer, request as httpRequest, type Server } from "node:http";
+import { z } from "zod";
+import type { HeaderMap, SimulatedRequest } from "../../control-plane/simulate/request.ts";
+
+/** What an upstream saw. */
+export interface Echo {
+  /** The cluster whose upstream it was. */
+  readonly cluster: string;
+  readonly path: string;
+  readonly authority: string;
+  readonly headers: HeaderMap;
+}
+
+/** What the client got. */
+export interface Reply {
+  readonly status: number;
+  readonly headers: HeaderMap;
+  readonly body: string;
+  /** Undefined where the proxy answered by itself. */
+  readonly echo: Echo | undefined;
+}
+
+/** Upstreams by cluster name, and the clusters in front of them. */
+export interface EchoUpstreams {
+  /** Envoy's static clusters. */
+  readonly clusters: readonly object[];
+  close(): Promise<void>;
+}
+
+const echoBody = z.object({ path: z.string(), headers: z.array(z.string()) });
+
+/** Starts one upstream per cluster; each adds `response` to its answers' headers. */
+export async function startEchoUpstreams(names: readonly string[], response: HeaderMap = {}): Promise<EchoUpstreams> {
+  const servers = await Promise.all(names.map((name) => startEcho(name, response)));
+  return {
+    clusters: servers.map(({ name, port }) => ({
+      name,
+      type: "STATIC",
+      load_assignment: {
+        cluster_name: name,
+        endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } } }] }],
+      },
+    })),
+    async close() {
+      await Promise.all(servers.map(({ server }) => new Promise((resolve) => server.close(resolve).closeAllConnections())));
+    },
+  };
+}
+
+/** Keeps connections to one Envoy open. */
+export function keepAliveAgent(): Agent {
+  return new Agent({ keepAlive: true, maxSockets: 8 });
+}
+
+/**
+ * Sends a simulated request to a listener. `https` and `internal` are told by `x-forwarded-proto` and by a client address in 10.0.0.0/8, which the listener has
+ * to trust.
+ */
+export function send(url: string, simulated: SimulatedRequest, agent: Agent): Promise<Reply> {
+  const { hostname, port } = new URL(url);
+  const headers = {
+    ...(simulated.scheme === "https" ? { "x-forwarded-proto": "https" } : {}),
+    ...(simulated.internal ? { "x-forwarded-for": "10.0.0.1" } : {}),
+    ...Object.fromEntries(Object.entries(simulated.headers).map(([name, values]) => [name, [...values]])),
+    host: simulated.authority,
+  };
+  return new Promise((resolve, reject) => {
+    const outgoing = httpRequest({ hostname, port, method: simulated.method, path: simulated.path, headers, agent, setHost: false }, (incoming) => {
+      let body = "";
+      incoming.setEncoding("utf8").on("data", (text: string) => {
+        body += text;
+      });
+      incoming.once("error", reject).once("end", () => {
+        const received = headerMap(incoming.rawHeaders);
+        const cluster = received["x-upstream"]?.[0];
+        resolve({ status: incoming.statusCode ?? 0, headers: received, body, echo: cluster === undefined ? undefined : readEcho(cluster, body) });
+      });
+    });
+    outgoing.once("error", reject).end();
+  });
+}
+
+function readEcho(cluster: string, body: string): Echo {
+  const { path, headers } = echoBody.parse(JSON.parse(body));
+  const map = headerMap(headers);
+  return { cluster, path, authority: map.host?.[0] ?? "", headers: map };
+}
+
+/** `[name, value, name, value, …]` by lower-case name. */
+function headerMap(raw: readonly string[]): HeaderMap {
+  const map = new Map<string, string[]>();
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    const name = (raw[index] ?? "").toLowerCase();
+    map.set(name, [...(map.get(name) ?? []), raw[index + 1] ?? ""]);
+  }
+  return Object.fromEntries(map);
+}
+
+interface StartedEcho {
+  readonly name: string;
+  readonly port: number;
+  readonly server: Server;
+}
+
+async function startEcho(name: string, response: HeaderMap): Promise<StartedEcho> {
+  const extra = Object.entries(response).map(([header, values]) => [header, [...values]] as const);
+  const server = createServer((incoming, outgoing) => {
+    for (const [header, values] of extra) outgoing.setHeader(header, values);
+    outgoing
+      .writeHead(200, { "x-upstream": name, "content-type": "application/json" })
+      .end(JSON.stringify({ path: incoming.url, headers: incoming.rawHeaders }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the upstream has no port");
+  return { name, port: address.port, server };
+}
