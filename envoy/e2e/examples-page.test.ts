@@ -3,10 +3,11 @@ import { mkdir } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { chromium, type Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { Agent, request as ask } from "undici";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { z } from "zod";
+import { countsOf, openBlueGreenPage, type PageCounts, pauseWhen, resume, serverCounts, settled, usersWith } from "./blue-green-page.ts";
 import { type Program, startProgram } from "./program.ts";
 import { requireTool } from "./require-tool.ts";
 
@@ -18,26 +19,6 @@ const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
-
-/** A generous limit for what is awaited on the page. */
-const WAIT = { timeout: 40_000, interval: 50 };
-
-const pageCounts = z.object({
-  requests: z.number(),
-  blue: z.number(),
-  green: z.number(),
-  errors: z.number(),
-  versions: z.record(z.string(), z.number()),
-  changed: z.number(),
-  moves: z.number(),
-  changedEver: z.number(),
-  userVersions: z.record(z.string(), z.string()),
-  userColors: z.record(z.string(), z.string()),
-  recent: z.record(z.string(), z.number()),
-  inFlight: z.number(),
-});
-type PageCounts = z.output<typeof pageCounts>;
-const serverCounts = z.object({ color: z.string(), version: z.string(), total: z.number() });
 
 /** What stands behind the front server: for each request, which program answers; none is a 503. */
 interface Route {
@@ -75,30 +56,6 @@ async function startFront(route: Route): Promise<string> {
   return `http://127.0.0.1:${address.port}`;
 }
 
-/** The open page and whatever it complained about. */
-async function openPage(executablePath: string, url: string): Promise<{ readonly page: Page; readonly complaints: string[] }> {
-  const browser = await chromium.launch({ executablePath, args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
-  closers.push(() => browser.close());
-  const page = await browser.newPage({ viewport: { width: 1280, height: 760 } });
-  const complaints: string[] = [];
-  page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
-  });
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  await page.goto(url);
-  return { page, complaints };
-}
-
-const counts = async (page: Page) => pageCounts.parse(await page.evaluate("window.weftCounts"));
-
-/** Waits for a condition on the counts, then pauses the page and gives its counts once nothing is under way. */
-async function pauseWhen(page: Page, condition: (counts: PageCounts) => boolean): Promise<PageCounts> {
-  await vi.waitUntil(async () => condition(await counts(page)), WAIT);
-  await page.click("#pause");
-  await vi.waitUntil(async () => (await counts(page)).inFlight === 0, WAIT);
-  return counts(page);
-}
-
 async function served(programs: readonly Program[]): Promise<readonly z.output<typeof serverCounts>[]> {
   return Promise.all(programs.map(async ({ url }) => serverCounts.parse(await (await ask(`${url}/count`)).body.json())));
 }
@@ -116,9 +73,9 @@ async function expectEqualCounts(shown: PageCounts, programs: readonly Program[]
   expect({ stable: 0, canary: 0, ...shown.versions }).toEqual({ stable: totalOf(all, { version: "stable" }), canary: totalOf(all, { version: "canary" }) });
 }
 
-/** Keeps a picture once the figures on the page are those of `shown`. */
-async function picture(page: Page, name: string, shown: { readonly requests: number }): Promise<void> {
-  await vi.waitUntil(async () => (await page.textContent("#requests")) === shown.requests.toLocaleString("en"), WAIT);
+/** Keeps a picture, where pictures are wanted, once the page shows these figures. */
+async function picture(page: Page, name: string, shown: PageCounts): Promise<void> {
+  await settled(page, shown);
   if (SCREENSHOTS === undefined) return;
   await mkdir(SCREENSHOTS, { recursive: true });
   await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), animations: "disabled" });
@@ -132,7 +89,6 @@ async function tileColors(page: Page): Promise<readonly string[]> {
 const BLUE = "rgb(36, 89, 201)";
 const GREEN = "rgb(20, 128, 60)";
 
-const names = (users: Readonly<Record<string, string>>, value: string) => Object.keys(users).filter((name) => users[name] === value);
 const CANARY_USERS = Array.from({ length: 10 }, (_, index) => `user-${String(10 * index + 7).padStart(3, "0")}`);
 
 test("follows a canary through its phases, and counts what the servers count", async ({ skip }) => {
@@ -140,31 +96,34 @@ test("follows a canary through its phases, and counts what the servers count", a
   const [blue, canary, green] = await Promise.all([startColor("stable", "blue"), startColor("canary", "green"), startColor("stable", "green")]);
   const programs = [blue, canary, green];
   const route: Route = { choose: () => blue };
-  const { page, complaints } = await openPage(executablePath, `${await startFront(route)}/?users=100&interval=400`);
+  const { page, complaints } = await openBlueGreenPage(executablePath, `${await startFront(route)}/?users=100&interval=400`);
+  closers.push(() => page.context().browser()?.close() ?? Promise.resolve());
 
-  const first = await pauseWhen(page, ({ requests, userVersions }) => requests >= 300 && names(userVersions, "stable").length === 100);
+  const first = await pauseWhen(page, ({ requests, userVersions }) => requests >= 300 && usersWith(userVersions, "stable").length === 100);
   await expectEqualCounts(first, programs);
   expect(first).toMatchObject({ green: 0, errors: 0, changed: 0, moves: 0, versions: { stable: first.requests } });
   await picture(page, "1-stable-blue", first);
+  expect(await page.textContent("#story")).toBe("All 100 users get stable (blue). Nobody has changed version.");
 
   route.choose = (user) => (user % 10 === 7 ? canary : blue);
-  await page.click("#pause");
+  await resume(page);
   const second = await pauseWhen(
     page,
     ({ changed, requests, recent }) => changed >= 10 && requests >= first.requests + 400 && Math.abs((recent["canary green"] ?? 0) - 0.1) < 0.005,
   );
   await expectEqualCounts(second, programs);
   expect(second).toMatchObject({ errors: 0, changed: 10, moves: 10 });
-  expect(names(second.userVersions, "canary")).toEqual(CANARY_USERS);
-  expect(names(second.userColors, "green")).toEqual(CANARY_USERS);
+  expect(usersWith(second.userVersions, "canary")).toEqual(CANARY_USERS);
+  expect(usersWith(second.userColors, "green")).toEqual(CANARY_USERS);
   expect(await tileColors(page)).toEqual(Array.from({ length: 100 }, (_, index) => (index % 10 === 6 ? GREEN : BLUE)));
   await picture(page, "2-canary-green", second);
+  expect(await page.textContent("#story")).toBe("90 users get stable (blue), 10 canary (green). 10 changed version, once each; everyone else keeps theirs.");
 
   route.choose = (user) => (user % 10 === 7 ? canary : green);
-  await page.click("#pause");
+  await resume(page);
   const third = await pauseWhen(
     page,
-    ({ requests, userColors, recent }) => requests >= second.requests + 400 && names(userColors, "green").length === 100 && recent["stable blue"] === 0,
+    ({ requests, userColors, recent }) => requests >= second.requests + 400 && usersWith(userColors, "green").length === 100 && recent["stable blue"] === 0,
   );
   await expectEqualCounts(third, programs);
   expect(third).toMatchObject({ errors: 0, changed: 10, moves: 10 });
@@ -173,9 +132,9 @@ test("follows a canary through its phases, and counts what the servers count", a
 
   route.choose = () => green;
   await page.click("#new-phase");
-  expect(await counts(page)).toMatchObject({ changed: 0, moves: 0, changedEver: 10 });
-  await page.click("#pause");
-  const last = await pauseWhen(page, ({ userVersions, recent }) => names(userVersions, "stable").length === 100 && recent["canary green"] === 0);
+  expect(await countsOf(page)).toMatchObject({ changed: 0, moves: 0, changedEver: 10 });
+  await resume(page);
+  const last = await pauseWhen(page, ({ userVersions, recent }) => usersWith(userVersions, "stable").length === 100 && recent["canary green"] === 0);
   await expectEqualCounts(last, programs);
   expect(last).toMatchObject({ blue: second.blue, errors: 0, changed: 10, moves: 10, changedEver: 10 });
   await picture(page, "4-stable-alone", last);
@@ -187,7 +146,8 @@ test("shows users who change to and fro, and counts errors", async ({ skip }) =>
   const [blue, canary] = await Promise.all([startColor("stable", "blue"), startColor("canary", "green")]);
   let refused = 0;
   const route: Route = { choose: (_user, request) => (request % 7 === 0 ? canary : blue) };
-  const { page } = await openPage(executablePath, `${await startFront(route)}/?users=40&interval=200&concurrency=3`);
+  const { page } = await openBlueGreenPage(executablePath, `${await startFront(route)}/?users=40&interval=200&concurrency=3`);
+  closers.push(() => page.context().browser()?.close() ?? Promise.resolve());
   const flickering = await pauseWhen(page, ({ moves, changed }) => moves > 2 * changed && changed > 12);
   await expectEqualCounts(flickering, [blue, canary]);
 
@@ -197,11 +157,12 @@ test("shows users who change to and fro, and counts errors", async ({ skip }) =>
     refused += 1;
     return undefined;
   };
-  await page.click("#pause");
+  await resume(page);
   const failing = await pauseWhen(page, ({ errors }) => errors >= 5);
   expect(failing.errors).toBe(refused);
   await expectEqualCounts(failing, [blue, canary]);
   await picture(page, "flicker-and-errors", failing);
+  expect(await page.textContent("#whether")).toMatch(/^\d+ changed version, \d+ times in all: they do not keep it\./);
   expect(await page.textContent("#last-error")).toMatch(/^Last error: user-\d{3}: status 503: no healthy upstream$/);
   await page.emulateMedia({ colorScheme: "dark" });
   await page.setViewportSize({ width: 400, height: 900 });

@@ -206,35 +206,37 @@ function render() {
   element("errors").parentElement.classList.toggle("alarm", now.errors > 0);
   element("last-error").hidden = lastError === undefined;
   if (lastError !== undefined) element("last-error").textContent = `Last error: ${lastError}`;
-  element("story").textContent = story();
+  element("who").textContent = whoGetsWhat();
+  element("whether").textContent = totals.requests === 0 ? "\u00a0" : whetherTheyKeepIt();
   showShares(recentShares());
   for (const [index, user] of users.entries()) showTile(user, tiles[index]);
 }
 
-/** What is happening, in words: who gets what now, and whether users keep their version. */
-function story() {
+/** Who gets what now, in words. */
+function whoGetsWhat() {
   const groups = new Map();
   for (const { version, color } of users) if (version !== undefined) add(groups, `${version} (${color})`);
   if (groups.size === 0) return totals.errors > 0 ? "Every answer so far was an error." : "Waiting for the first answers.";
   const order = [...groups].sort(([a], [b]) => Number(b.startsWith("stable ")) - Number(a.startsWith("stable ")) || (a < b ? -1 : 1));
-  const parts = order.map(([name, count]) => (groups.size === 1 && count === users.length ? `All ${count} users get ${name}` : `${usersIn(count)} ${name}`));
-  const failed = users.filter((user) => user.failed).length;
-  return [`${parts.join(", ")}.`, movesInWords(), ...(failed > 0 ? [`${failed} got an error last.`] : [])].join(" ");
+  const [[first, count], ...others] = order;
+  if (count === users.length) return `All ${count} users get ${first}.`;
+  return `${[`${count} ${count === 1 ? "user gets" : "users get"} ${first}`, ...others.map(([name, some]) => `${some} ${name}`)].join(", ")}.`;
 }
 
-const usersIn = (count) => (count === 1 ? "1 user gets" : `${count} users get`);
-
-function movesInWords() {
+/** Whether users keep their version, in words. */
+function whetherTheyKeepIt() {
   const { changed, moves } = counts();
-  if (changed === 0) return "Nobody has changed version.";
-  if (changed === moves) return `${changed} ${changed === 1 ? "user has" : "users have"} changed version, once each.`;
-  return `${changed} users have changed version, ${number.format(moves)} times in all: they do not keep it.`;
+  const failed = users.filter((user) => user.failed).length;
+  const errors = failed > 0 ? ` The last answer of ${failed} was an error.` : "";
+  if (changed === 0) return `Nobody has changed version.${errors}`;
+  if (changed === moves) return `${changed} changed version, once each; everyone else keeps theirs.${errors}`;
+  return `${changed} changed version, ${number.format(moves)} times in all: they do not keep it.${errors}`;
 }
 
 function summarize() {
   const shares = recentShares().filter(({ share }) => share > 0);
   const parts = shares.map(({ version, color, share }) => `${version}, ${color}: ${percent(share)}`);
-  element("summary").textContent = `${story()} ${parts.join("; ")}`;
+  element("summary").textContent = `${whoGetsWhat()} ${whetherTheyKeepIt()} ${parts.join("; ")}`;
 }
 
 element("pause").addEventListener("click", () => {
