@@ -72,6 +72,7 @@ function additionOf(stream: StreamState, resource: EncodedResource): Line | unde
 function removalOf(stream: StreamState, type: XdsType, name: string, nowMs: number): Line | undefined {
   if (isFrozen(stream, type, name)) return undefined;
   const { held, owed } = stream.subscriptions[type];
+  const former = held.get(name)?.resource;
   const unknown = owed.has(name) && !held.has(name);
   switch (type) {
     case "listener":
@@ -80,9 +81,10 @@ function removalOf(stream: StreamState, type: XdsType, name: string, nowMs: numb
     case "cluster":
       return unknown || (held.has(name) && isDue(stream, type, name, nowMs)) ? { name, resource: undefined } : undefined;
     case "endpoint":
-      // A removal would leave the cluster as it is; an assignment without endpoints ends its warming. The endpoints of a cluster that
-      // lingers are sent again as they were.
-      return owed.has(name) ? { name, resource: held.get(name)?.resource ?? emptyEndpoints(name) } : undefined;
+      // A removal would leave the cluster as it is; an assignment without endpoints ends its warming.
+      if (unknown) return { name, resource: emptyEndpoints(name) };
+      // The endpoints of a cluster that lingers are sent again as they were; where only their version is known, nothing is better than none.
+      return owed.has(name) && former !== undefined ? { name, resource: former } : undefined;
     case "secret":
       return unknown ? { name, resource: undefined } : undefined;
     case "extension":

@@ -1,5 +1,5 @@
 // A model of what Envoy does with a delta stream, for tests: warming, subscriptions, refusals, and a complaint whenever a request would be lost.
-// Its rules are those seen on Envoy 1.40; xds/envoy.test.ts holds the real one against the same server.
+// Its rules are those seen on Envoy 1.40; envoy/e2e/xds-rules.test.ts holds the real one against the same server.
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { type EncodedResource, routeConfigurationOf } from "../snapshot/encode.ts";
 import { TYPE_URLS } from "../snapshot/type-urls.ts";
@@ -24,10 +24,13 @@ interface Content {
 }
 
 const CONTENT_FIELD = 1000;
+const PLAIN: Content = { revision: "1", endpoints: "", routes: [], clusters: [], extensions: [], vhds: false, domains: [], bad: false };
+/** What the model reads of an assignment without endpoints, which the control plane makes by itself. */
+const EMPTY: Content = { ...PLAIN, revision: "" };
 
 /** A resource for tests, with the needs that translation would give it. */
 export function testResource(type: XdsType, name: string, content: Partial<Content> = {}): TranslatedResource {
-  const full: Content = { revision: "1", endpoints: "", routes: [], clusters: [], extensions: [], vhds: false, domains: [], bad: false, ...content };
+  const full: Content = { ...PLAIN, ...content };
   const writer = new BinaryWriter().tag(1, WireType.LengthDelimited).string(name);
   if (type === "virtualHost") for (const domain of full.domains) writer.tag(2, WireType.LengthDelimited).string(domain);
   if (full.vhds) writer.tag(9, WireType.LengthDelimited).string("");
@@ -114,6 +117,19 @@ export class FakeEnvoy {
     return [...this.clusters.values()].some(({ warming }) => warming !== undefined);
   }
 
+  /**
+   * `initial_fetch_timeout`: a cluster whose endpoints do not come stops warming, without endpoints. Must not happen to one that is named.
+   */
+  giveUpWarming(): void {
+    for (const [name, state] of this.clusters) {
+      if (state.warming === undefined) continue;
+      for (const [owner, clusters] of this.naming()) if (clusters.includes(name)) this.complaints.push(`${owner} names ${name}, which never warmed`);
+      this.activate(state);
+    }
+    this.outbox.push(...this.heldBack);
+    this.heldBack = [];
+  }
+
   private subscription(type: XdsType): ClientSubscription {
     const found = this.asked.get(type);
     if (found === undefined) throw new Error(`no subscription of ${type}`);
@@ -155,7 +171,7 @@ export class FakeEnvoy {
         for (const name of removed) this.removeCluster(name);
         return;
       case "endpoint":
-        for (const { name, version } of resources) this.applyEndpoints(name, version);
+        for (const resource of resources) this.applyEndpoints(resource);
         if (removed.length > 0) this.complaints.push(`endpoints removed: ${removed.join()}`);
         return;
       case "listener":
@@ -213,10 +229,18 @@ export class FakeEnvoy {
     }
   }
 
-  private applyEndpoints(name: string, version: string): void {
+  private applyEndpoints({ name, version, body }: EncodedResource): void {
     if (!this.subscription("endpoint").names.has(name)) return;
     this.endpoints.set(name, version);
+    if (contentOf({ body }) === EMPTY) this.complainAboutEmpty(name);
     for (const state of this.clusters.values()) if (state.warming?.content.endpoints === name) this.activate(state);
+  }
+
+  private complainAboutEmpty(endpoints: string): void {
+    const emptied = [...this.clusters].filter(([, { active, warming }]) => (warming ?? active)?.content.endpoints === endpoints).map(([name]) => name);
+    for (const [owner, clusters] of this.naming()) {
+      if (clusters.some((name) => emptied.includes(name))) this.complaints.push(`${owner} names a cluster whose endpoints ${endpoints} were emptied`);
+    }
   }
 
   private applyListener(resource: EncodedResource): void {
@@ -287,7 +311,7 @@ export function contentOf(resource: { readonly body: Uint8Array }): Content {
     if (field === CONTENT_FIELD) return JSON.parse(reader.string());
     reader.skip(wireType, field);
   }
-  throw new Error("no content in a test resource");
+  return EMPTY;
 }
 
 function take(resource: EncodedResource): Taken {

@@ -15,9 +15,10 @@ export function receiveRequest(stream: StreamState, request: DeltaRequest): Refu
   const type = typeOfUrl(request.typeUrl);
   if (type === undefined) return undefined;
   const subscription = stream.subscriptions[type];
-  if (type === "cluster" && !subscription.requested) resendEndpointsOfWarmingClusters(stream);
+  const warms = type === "endpoint" && !subscription.requested && !stream.subscriptions.cluster.requested;
   const asks = !subscription.requested || request.subscribe.length > 0 || request.unsubscribe.length > 0;
   const answer = receive(subscription, request);
+  if (warms) oweEndpointsOfWarmingClusters(stream);
   if (asks || answer.kind === "nack") markStale(stream, type);
   if (answer.kind === "ack" && type === "route") pushHostsOfFreshRoutes(stream, answer.items);
   return answer.kind === "nack" ? narrowDown(stream, type, answer.items, answer.reason) : undefined;
@@ -78,24 +79,25 @@ function send(stream: StreamState, type: XdsType, lines: readonly Line[]): Delta
 
 /**
  * A new or changed cluster warms until its endpoints come again, also where Envoy is subscribed to them already (the former version of
- * the cluster, or another cluster with the same endpoints) and so does not ask. Where it is not subscribed, it will ask.
+ * the cluster, or another cluster with the same endpoints) and so does not ask. Where it is not subscribed, it will ask. On a stream of which
+ * the first request for endpoints is still under way, nobody knows yet: that request will report them as held.
  */
 function oweEndpoints(stream: StreamState, lines: readonly Line[]): void {
   const { endpoint } = stream.subscriptions;
   for (const { resource } of lines) {
     if (resource === undefined) continue;
-    for (const name of namesOf(resource, "endpoint")) if (isSubscribed(endpoint, name)) endpoint.owed.add(name);
+    for (const name of namesOf(resource, "endpoint")) if (!endpoint.requested || isSubscribed(endpoint, name)) endpoint.owed.add(name);
   }
 }
 
 /**
  * Envoy holds back its cluster requests while a cluster warms. So on a new stream endpoints are asked for before clusters only where the
- * last stream broke between a cluster and its endpoints: they are sent again, though the client reports their versions.
+ * last stream broke between a cluster and its endpoints: they are sent again, though the client reports their versions. Which ones
+ * warm, nobody knows.
  */
-function resendEndpointsOfWarmingClusters(stream: StreamState): void {
+function oweEndpointsOfWarmingClusters(stream: StreamState): void {
   const { endpoint } = stream.subscriptions;
-  if (!endpoint.requested) return;
-  for (const name of endpoint.names) endpoint.owed.add(name);
+  for (const name of endpoint.names) if (targetOf(stream, "endpoint").has(name)) endpoint.owed.add(name);
 }
 
 function noteFreshRoutes(stream: StreamState, lines: readonly Line[]): void {
