@@ -6,19 +6,19 @@ import { EXAMPLES, startMesh, type TestMesh } from "../e2e/mesh.ts";
 import { median } from "./statistics.ts";
 
 /** Megabytes (2^20 bytes). `proportional` divides what processes share, as the pages of Envoy's binary, among them. */
-export interface Memory {
+interface Memory {
   readonly resident: number;
   readonly proportional: number;
 }
 
-export interface DemoMemory {
+interface DemoMemory {
   readonly name: string;
   readonly processes: number;
   /** Of the median process. */
   readonly memory: Memory;
 }
 
-export interface EditTimes {
+interface EditTimes {
   readonly edits: number;
   /** Envoys that had to acknowledge each of them. */
   readonly proxies: number;

@@ -16,8 +16,6 @@ export interface WrkOptions {
   readonly durationSeconds: number;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Sends each of these values in turn under one more header, so that requests come from many users. Formatted once, not per request. */
-  readonly valuesInTurn?: { readonly header: string; readonly values: readonly string[] };
   readonly body?: string;
   /** Until an answer counts as timed out. Default 10 s. */
   readonly timeoutSeconds?: number;
@@ -79,7 +77,6 @@ function luaScript(options: WrkOptions): string {
   return `wrk.method = ${luaString(options.method ?? "GET")}
 ${headers.join("\n")}
 ${options.body === undefined ? "" : `wrk.body = ${luaString(options.body)}`}
-${options.valuesInTurn === undefined ? "" : luaRequestsInTurn(options.valuesInTurn)}
 function done(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
@@ -89,22 +86,6 @@ function done(summary, latency, requests)
     summary.requests > 0 and latency.mean / 1e3 or 0, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, summary.requests > 0 and latency.max / 1e3 or 0))
 end
 `;
-}
-
-/** wrk calls `init` in every thread, after it has completed `wrk.headers` with the host. */
-function luaRequestsInTurn({ header, values }: NonNullable<WrkOptions["valuesInTurn"]>): string {
-  return `local requests = {}
-local turn = 0
-function init(args)
-  for index, value in ipairs({${values.map(luaString).join(", ")}}) do
-    wrk.headers[${luaString(header)}] = value
-    requests[index] = wrk.format()
-  end
-end
-function request()
-  turn = turn % #requests + 1
-  return requests[turn]
-end`;
 }
 
 /** Every byte escaped as a decimal, so that no text can end the string. */
