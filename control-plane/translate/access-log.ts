@@ -40,7 +40,7 @@ export function accessLog(kind: "request" | "connection", direction: "inbound" |
     path,
     accessLogFormat: {
       case: "logFormat",
-      value: { format: { case: "jsonFormat", value: sorted(jsonFormat) }, jsonFormatOptions: { sortProperties: true } },
+      value: { format: { case: "jsonFormat", value: sorted(jsonFormat) } },
     },
   });
   return [{ name: "envoy.access_loggers.file", configType: { case: "typedConfig", value: typedConfig } }];

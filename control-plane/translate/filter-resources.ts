@@ -6,6 +6,7 @@ import { TypedExtensionConfigSchema } from "../gen/envoy/config/core/v3/extensio
 import { HeaderMutationSchema } from "../gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js";
 import { WasmSchema } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.js";
 import type { HttpFilterSchema } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { FailurePolicy } from "../gen/envoy/extensions/wasm/v3/wasm_pb.js";
 import { packAny } from "./any.ts";
 import { ADS } from "./config-source.ts";
 import type { Init } from "./init.ts";
@@ -17,7 +18,7 @@ export interface FilterOptions {
   readonly wasm: Uint8Array;
   /** Raised to give a proxy a fresh VM in place of one that has failed. */
   readonly generationOf: (proxyId: string) => number;
-  /** `trap`: a request with `x-weft-test-trap` traps, for tests of what happens then. */
+  /** `trap`: a request with `weft-test-trap` traps, for tests of what happens then. */
   readonly test?: "trap";
 }
 
@@ -36,11 +37,11 @@ export function createFilterResources({ wasm, test }: FilterOptions): (generatio
   return (generation) => {
     const known = made.get(generation);
     if (known !== undefined) return known;
-    const resource = (name: string, configuration: string, failOpen: boolean): TranslatedResource => {
+    const resource = (name: string, configuration: string, failurePolicy: FailurePolicy): TranslatedResource => {
       const typedConfig = packAny(WasmSchema, {
         config: {
           name,
-          failOpen,
+          failurePolicy,
           configuration: packAny(StringValueSchema, { value: configuration }),
           vm: {
             case: "vmConfig",
@@ -56,7 +57,7 @@ export function createFilterResources({ wasm, test }: FilterOptions): (generatio
       return { type: "extension", name, body, origins: [], needs: [] };
     };
     // An explain listener whose filter has failed must not let requests through.
-    const resources = [resource(FILTER, test ?? "", true), resource(EXPLAIN_FILTER, "explain", false)];
+    const resources = [resource(FILTER, test ?? "", FailurePolicy.FAIL_OPEN), resource(EXPLAIN_FILTER, "explain", FailurePolicy.FAIL_CLOSED)];
     made.set(generation, resources);
     return resources;
   };

@@ -20,7 +20,7 @@ import { duration } from "./duration.ts";
 import { FAULT_FILTER } from "./faults.ts";
 import { DECIDING_FILTER, EXPLAINING_FILTER } from "./filter-resources.ts";
 import type { Init } from "./init.ts";
-import { PICK_HEADER, RETRY_MARKER_HEADER } from "./names.ts";
+import { RETRY_MARKER_HEADER } from "./names.ts";
 import { PASS_THROUGH_FILTER } from "./pass-through.ts";
 import { directResponse } from "./route-action.ts";
 
@@ -32,8 +32,6 @@ export type NetworkFilterInit = Init<typeof FilterSchema>;
 export interface ManagerOptions {
   readonly statPrefix: string;
   readonly accessLogPath: string | undefined;
-  /** Requests by the name of a header that a test sends must reach the filter, so only the headers that Weft reads are removed. */
-  readonly keepsTestHeaders: boolean;
 }
 
 /** Requests of a sidecar's program, or (`edge`) of a gateway's clients. `forwardProxy`: their targets stand in the requests, and may be unknown to the mesh. */
@@ -86,7 +84,7 @@ export function inboundManager(cluster: string, options: ManagerOptions): Networ
   });
 }
 
-function manager({ statPrefix, keepsTestHeaders }: ManagerOptions, init: ManagerInit): NetworkFilterInit {
+function manager({ statPrefix }: ManagerOptions, init: ManagerInit): NetworkFilterInit {
   const typedConfig = packAny(HttpConnectionManagerSchema, {
     statPrefix,
     // A stream may be silent for as long as it likes, as in Istio.
@@ -95,7 +93,7 @@ function manager({ statPrefix, keepsTestHeaders }: ManagerOptions, init: Manager
     normalizePath: true,
     pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.KEEP_UNCHANGED,
     earlyHeaderMutationExtensions: [
-      { name: "envoy.http.early_header_mutation.header_mutation", typedConfig: packAny(HeaderMutationSchema, { mutations: removals(keepsTestHeaders) }) },
+      { name: "envoy.http.early_header_mutation.header_mutation", typedConfig: packAny(HeaderMutationSchema, OWN_HEADERS_REMOVED) },
     ],
     ...init,
   });
@@ -103,10 +101,9 @@ function manager({ statPrefix, keepsTestHeaders }: ManagerOptions, init: Manager
 }
 
 /** No client may speak in the proxies' own headers. */
-function removals(keepsTestHeaders: boolean): NonNullable<Init<typeof HeaderMutationSchema>["mutations"]> {
-  if (keepsTestHeaders) return [PICK_HEADER, RETRY_MARKER_HEADER].map((name) => ({ action: { case: "remove", value: name } }));
-  return [{ action: { case: "removeOnMatch", value: { keyMatcher: { matchPattern: { case: "prefix", value: "x-weft-" } } } } }];
-}
+const OWN_HEADERS_REMOVED: Init<typeof HeaderMutationSchema> = {
+  mutations: [{ action: { case: "removeOnMatch", value: { keyMatcher: { matchPattern: { case: "prefix", value: "x-weft-" } } } } }],
+};
 
 function rds(routeConfigName: string): NonNullable<ManagerInit["routeSpecifier"]> {
   return { case: "rds", value: { configSource: ADS_WITHOUT_LIMIT, routeConfigName } };

@@ -11,11 +11,6 @@ import type { Init } from "./init.ts";
 import { EXPLAIN_FILTER, FILTER, gatewayRouteName, HTTP_PROXY_ROUTE, inboundClusterName, serviceRouteName } from "./names.ts";
 import type { ResourceOrigin, TranslatedResource } from "./resource.ts";
 
-/** What all listeners of a mesh depend on. */
-export interface ListenerOptions {
-  readonly keepsTestHeaders: boolean;
-}
-
 /** One entry of a TCP listener's division over clusters. */
 export interface TcpShare {
   readonly cluster: string;
@@ -27,7 +22,6 @@ export function serviceListeners(
   proxy: Proxy,
   { hostname, port, listen, explainPort }: ServiceListener,
   origin: ResourceOrigin,
-  options: ListenerOptions,
 ): readonly TranslatedResource[] {
   const route = serviceRouteName(hostname, port);
   const name = `outbound|${port}||${hostname}`;
@@ -39,9 +33,9 @@ export function serviceListeners(
       route,
       FILTER,
       [origin],
-      outboundManager(route, { ...managerOptions(proxy, name, options), edge: false, forwardProxy: false }),
+      outboundManager(route, { ...managerOptions(proxy, name), edge: false, forwardProxy: false }),
     ),
-    explainListener({ address: listen.address, port: explainPort }, route, [origin], options),
+    explainListener({ address: listen.address, port: explainPort }, route, [origin]),
   ];
 }
 
@@ -70,12 +64,12 @@ export function tcpServiceListener(
 }
 
 /** The HTTP proxy port. */
-export function httpProxyListeners(proxy: Proxy, httpProxy: NonNullable<Proxy["httpProxy"]>, options: ListenerOptions): readonly TranslatedResource[] {
+export function httpProxyListeners(proxy: Proxy, httpProxy: NonNullable<Proxy["httpProxy"]>): readonly TranslatedResource[] {
   const { address, port, explainPort } = httpProxy;
-  const manager = outboundManager(HTTP_PROXY_ROUTE, { ...managerOptions(proxy, HTTP_PROXY_ROUTE, options), edge: false, forwardProxy: true });
+  const manager = outboundManager(HTTP_PROXY_ROUTE, { ...managerOptions(proxy, HTTP_PROXY_ROUTE), edge: false, forwardProxy: true });
   return [
     httpListener(HTTP_PROXY_ROUTE, { address, port }, "OUTBOUND", HTTP_PROXY_ROUTE, FILTER, [], manager),
-    explainListener({ address, port: explainPort }, HTTP_PROXY_ROUTE, [], options),
+    explainListener({ address, port: explainPort }, HTTP_PROXY_ROUTE, []),
   ];
 }
 
@@ -84,49 +78,32 @@ export function gatewayListeners(
   proxy: Proxy,
   { number, listen, explainPort }: GatewayPort,
   origins: readonly ResourceOrigin[],
-  options: ListenerOptions,
 ): readonly TranslatedResource[] {
   const route = gatewayRouteName(number);
   const name = `gateway|${number}`;
   return [
-    httpListener(
-      name,
-      listen,
-      "OUTBOUND",
-      route,
-      FILTER,
-      origins,
-      outboundManager(route, { ...managerOptions(proxy, name, options), edge: true, forwardProxy: false }),
-    ),
-    explainListener({ address: listen.address, port: explainPort }, route, origins, options),
+    httpListener(name, listen, "OUTBOUND", route, FILTER, origins, outboundManager(route, { ...managerOptions(proxy, name), edge: true, forwardProxy: false })),
+    explainListener({ address: listen.address, port: explainPort }, route, origins),
   ];
 }
 
 /** What comes to the program beside the sidecar. */
-export function inboundListener(proxy: Proxy, { containerPort, listen }: InboundPort, isHttp: boolean, options: ListenerOptions): TranslatedResource {
+export function inboundListener(proxy: Proxy, { containerPort, listen }: InboundPort, isHttp: boolean): TranslatedResource {
   const cluster = inboundClusterName(containerPort);
   const name = `inbound|${containerPort}`;
   const filter = isHttp
-    ? inboundManager(cluster, managerOptions(proxy, name, options))
+    ? inboundManager(cluster, managerOptions(proxy, name))
     : tcpProxy(name, { case: "cluster", value: cluster }, "inbound", proxy.accessLogPath);
   return listener(name, listen, "INBOUND", [filter], [], [`cluster/${cluster}`]);
 }
 
-function explainListener(listen: ListenAddress, route: string, origins: readonly ResourceOrigin[], { keepsTestHeaders }: ListenerOptions): TranslatedResource {
+function explainListener(listen: ListenAddress, route: string, origins: readonly ResourceOrigin[]): TranslatedResource {
   const name = `explain|${route}`;
-  return httpListener(
-    name,
-    listen,
-    "OUTBOUND",
-    route,
-    EXPLAIN_FILTER,
-    origins,
-    explainManager(route, { statPrefix: name, accessLogPath: undefined, keepsTestHeaders }),
-  );
+  return httpListener(name, listen, "OUTBOUND", route, EXPLAIN_FILTER, origins, explainManager(route, { statPrefix: name, accessLogPath: undefined }));
 }
 
-function managerOptions({ accessLogPath }: Proxy, statPrefix: string, { keepsTestHeaders }: ListenerOptions): ManagerOptions {
-  return { statPrefix, accessLogPath, keepsTestHeaders };
+function managerOptions({ accessLogPath }: Proxy, statPrefix: string): ManagerOptions {
+  return { statPrefix, accessLogPath };
 }
 
 function httpListener(

@@ -121,7 +121,6 @@ function translateRoute(place: RoutePlace, virtualService: VirtualService, route
   if (route.redirect) return answering({ case: "redirect", value: redirectAction(route.redirect, place.source.port) });
   if (route.directResponse) return answering({ case: "directResponse", value: directResponse(route.directResponse) });
   const destinations = liveDestinations(place, virtualService, route);
-  if (destinations.length === 0) return answering({ case: "directResponse", value: noDestination(route) });
   const options = { key: stickyKeyOf(virtualService.annotations), salt: saltOf(virtualService, route) };
   const authority = route.rewrite?.authority ?? authorityOf(route.headers);
   const forwarded = forward(place, destinations, options, { changes, authority });
@@ -155,7 +154,7 @@ interface LiveDestination {
 }
 
 /**
- * The destinations that requests are divided among: those with endpoints; where none has any, those that exist, so that the failure names the right host.
+ * The destinations that requests are divided among: those with endpoints; all of them where none has any, so that the failure shows them.
  * A weight of 0 beside others leaves a destination out.
  */
 function liveDestinations({ mesh, proxy, source }: RoutePlace, virtualService: VirtualService, route: HttpRoute): readonly LiveDestination[] {
@@ -166,7 +165,7 @@ function liveDestinations({ mesh, proxy, source }: RoutePlace, virtualService: V
     resolved: resolveDestination(mesh, proxy, virtualService.namespace, entry.destination, source.port),
   }));
   const alive = resolved.filter((entry) => entry.resolved.endpoints > 0);
-  return alive.length > 0 ? alive : resolved.filter((entry) => entry.resolved.known);
+  return alive.length > 0 ? alive : resolved;
 }
 
 interface Forwarded {
@@ -299,12 +298,6 @@ function originsOf({ mesh, proxy }: RoutePlace, destinations: readonly LiveDesti
     const rule = resolved.consistentHash === undefined && resolved.subset === "" ? undefined : destinationRuleFor(mesh, proxy.namespace, resolved.hostname);
     return [...(rule === undefined ? [] : [resourceOrigin(rule)]), ...(service === undefined ? [] : [resourceOrigin(service)])];
   });
-}
-
-/** Istio answers 503 where a destination does not exist; the body says which. */
-function noDestination(route: HttpRoute): ReturnType<typeof directResponse> {
-  const names = route.route.map(({ destination: { host, subset, port } }) => `${host}${port ? `:${port.number}` : ""}${subset ? ` subset ${subset}` : ""}`);
-  return directResponse({ status: 503, body: { string: `no destination of this route exists: ${names.join(", ")}\n` } });
 }
 
 function tooLargeToDecide(virtualService: VirtualService, index: number, refusal: string): Diagnostic {

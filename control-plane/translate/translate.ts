@@ -1,5 +1,6 @@
 // The mesh in; out comes what each proxy is to hold: listeners, route configurations, virtual hosts, the filter, and the clusters that the routes name.
 import { resolveDestination, visibleHost } from "../mesh/destination.ts";
+import { inboundProtocol } from "../mesh/inbound.ts";
 import type { Proxy, ServiceListener } from "../mesh/instance.ts";
 import type { Host, Mesh } from "../mesh/mesh.ts";
 import { isHttp } from "../mesh/services.ts";
@@ -8,8 +9,7 @@ import { createClusterTranslation } from "./clusters.ts";
 import { createFilterResources, type FilterOptions } from "./filter-resources.ts";
 import { gatewayRoutes, serversAt } from "./gateway-routes.ts";
 import { type HttpProxyRoutes, httpProxyRoutes } from "./http-proxy-routes.ts";
-import { inboundIsHttp } from "./inbound-protocol.ts";
-import { gatewayListeners, httpProxyListeners, inboundListener, type ListenerOptions, serviceListeners, tcpServiceListener } from "./listeners.ts";
+import { gatewayListeners, httpProxyListeners, inboundListener, serviceListeners, tcpServiceListener } from "./listeners.ts";
 import { type ClusterKey, outboundClusterName } from "./names.ts";
 import { type ProxyResources, resourceOrigin, type TranslatedResource, type Translation, uniqueOrigins } from "./resource.ts";
 import type { RoutingResource } from "./route-configurations.ts";
@@ -42,11 +42,9 @@ function createTools(mesh: Mesh, { filter }: TranslateOptions) {
   const audienceOf = createAudiences(mesh);
   const routesOfService = new Map<string, RoutingResource>();
   const routesOfHttpProxy = new Map<string, HttpProxyRoutes>();
-  const listenerOptions: ListenerOptions = { keepsTestHeaders: filter.test === "trap" };
   return {
     mesh,
     virtualServices,
-    listenerOptions,
     clusters: createClusterTranslation(mesh),
     filterResources: createFilterResources(filter),
     generationOf: filter.generationOf,
@@ -96,28 +94,28 @@ function createCollector(proxy: Proxy, { clusters }: Tools): Collector {
 }
 
 function collectSidecar(proxy: Proxy, tools: Tools, collector: Collector): void {
-  const { mesh, listenerOptions } = tools;
+  const { mesh } = tools;
   for (const outbound of proxy.outbound) collectService(proxy, outbound, tools, collector);
   if (proxy.httpProxy !== undefined) {
     const routes = tools.httpProxyRoutes(proxy);
-    collector.add(...httpProxyListeners(proxy, proxy.httpProxy, listenerOptions), ...routes.resources);
+    collector.add(...httpProxyListeners(proxy, proxy.httpProxy), ...routes.resources);
     for (const host of routes.hosts) collector.addRouting(host);
   }
   for (const port of proxy.inbound) {
-    collector.add(inboundListener(proxy, port, inboundIsHttp(mesh, proxy, port), listenerOptions), tools.clusters.inbound(proxy, port));
+    collector.add(inboundListener(proxy, port, isHttp(inboundProtocol(mesh, proxy, port.containerPort))), tools.clusters.inbound(proxy, port));
   }
   collector.add(...tools.filterResources(tools.generationOf(proxy.id)));
 }
 
 /** A service that is gone, or hidden from the proxy's namespace, has no listener. */
 function collectService(proxy: Proxy, outbound: ServiceListener, tools: Tools, collector: Collector): void {
-  const { mesh, listenerOptions } = tools;
+  const { mesh } = tools;
   const host = visibleHost(mesh, outbound.hostname, proxy.namespace);
   const port = host?.ports.find(({ number }) => number === outbound.port);
   if (host === undefined || port === undefined || port.protocol === "udp") return;
   const origin = resourceOrigin(host.service);
   if (isHttp(port.protocol)) {
-    collector.add(...serviceListeners(proxy, outbound, origin, listenerOptions));
+    collector.add(...serviceListeners(proxy, outbound, origin));
     collector.addRouting(tools.serviceRoutes(proxy, host, port.number));
     return;
   }
@@ -128,12 +126,12 @@ function collectService(proxy: Proxy, outbound: ServiceListener, tools: Tools, c
 }
 
 function collectGateway(proxy: Proxy, tools: Tools, collector: Collector): void {
-  const { mesh, virtualServices, listenerOptions } = tools;
+  const { mesh, virtualServices } = tools;
   for (const port of proxy.gatewayPorts) {
     const servers = serversAt(mesh, proxy, port.number);
     if (servers.length === 0) continue;
     const origins = uniqueOrigins(servers.map(({ gateway }) => resourceOrigin(gateway)));
-    collector.add(...gatewayListeners(proxy, port, origins, listenerOptions));
+    collector.add(...gatewayListeners(proxy, port, origins));
     collector.addRouting(gatewayRoutes(mesh, virtualServices, proxy, port.number, servers));
   }
   collector.add(...tools.filterResources(tools.generationOf(proxy.id)));

@@ -37,12 +37,29 @@ function addRemoveOnMatch(mutationRules: string): string {
   if (mutationRules.includes("remove_on_match")) return mutationRules;
   const opening = "message HeaderMutation {";
   const last = "core.v3.HeaderValueOption append = 2;";
-  if (!mutationRules.includes(opening) || !mutationRules.includes(last)) throw new Error("mutation_rules.proto is not as expected: has @grpc/grpc-js-xds changed?");
+  if (!mutationRules.includes(opening) || !mutationRules.includes(last))
+    throw new Error("mutation_rules.proto is not as expected: has @grpc/grpc-js-xds changed?");
   return mutationRules
     .replace('import "envoy/type/matcher/v3/regex.proto";', '$&\nimport "envoy/type/matcher/v3/string.proto";')
     .replace(opening, `${opening}\n  message RemoveOnMatch {\n    type.matcher.v3.StringMatcher key_matcher = 1;\n  }\n`)
     .replace(last, `${last}\n    RemoveOnMatch remove_on_match = 3;`);
 }
+
+/** Envoy 1.40 calls `fail_open` deprecated and wants this in its place. Source: the descriptor of wasm.proto inside Envoy 1.40. */
+function addFailurePolicy(wasm: string): string {
+  if (wasm.includes("failure_policy")) return wasm;
+  const opening = "message PluginConfig {";
+  if (!wasm.includes(opening)) throw new Error("wasm.proto is not as expected: has @grpc/grpc-js-xds changed?");
+  const policies = "enum FailurePolicy {\n  UNSPECIFIED = 0;\n  FAIL_RELOAD = 1;\n  FAIL_CLOSED = 2;\n  FAIL_OPEN = 3;\n}\n";
+  return wasm.replace(opening, `${policies}\n${opening}\n  FailurePolicy failure_policy = 7;`);
+}
+
+/** Shipped protos that lack what Weft needs, by their path in the merged tree. */
+const MENDED: readonly (readonly [path: string, mend: (proto: string) => string])[] = [
+  ["validate/validate.proto", addIgnoreEmpty],
+  ["envoy/config/common/mutation_rules/v3/mutation_rules.proto", addRemoveOnMatch],
+  ["envoy/extensions/wasm/v3/wasm.proto", addFailurePolicy],
+];
 
 /**
  * File descriptors of the roots and of all they refer to, in an order in which each file follows its imports, Google's well-known types included.
@@ -53,10 +70,10 @@ export function compileProtos(roots: readonly string[]): readonly FileDescriptor
   const tree = mkdtempSync(join(tmpdir(), "weft-protos-"));
   try {
     for (const { from, to } of PROTO_TREES) cpSync(from, join(tree, to), { recursive: true });
-    const validate = join(tree, "validate", "validate.proto");
-    writeFileSync(validate, addIgnoreEmpty(readFileSync(validate, "utf8")));
-    const mutationRules = join(tree, "envoy", "config", "common", "mutation_rules", "v3", "mutation_rules.proto");
-    writeFileSync(mutationRules, addRemoveOnMatch(readFileSync(mutationRules, "utf8")));
+    for (const [path, mend] of MENDED) {
+      const file = join(tree, ...path.split("/"));
+      writeFileSync(file, mend(readFileSync(file, "utf8")));
+    }
     writeFileSync(join(tree, "buf.yaml"), "version: v2\n");
     mkdirSync(join(tree, "weft"));
     writeFileSync(join(tree, "weft", "roots.proto"), `syntax = "proto3";\n${roots.map((root) => `import "${root}";\n`).join("")}`);
