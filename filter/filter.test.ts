@@ -268,7 +268,7 @@ describe("explain", () => {
 
 describe("the trap for tests", () => {
   it("exists only where the configuration asks for it", () => {
-    const request = { ...decisionRequest(numbered(1)), headers: { "x-weft-test-trap": "1", "x-user": "u" } };
+    const request = { ...decisionRequest(numbered(1)), headers: { "weft-test-trap": "1", "x-user": "u" } };
     expect(pickOf(envoy.request(request))).toBeLessThan(100);
     envoy.configure("trap");
     expect(() => envoy.request(request)).toThrow(WebAssembly.RuntimeError);

@@ -13,7 +13,7 @@ import { countRejected, defineCounters, readRecord } from "./route";
 const PICK_HEADER = literal("x-weft-pick");
 const EXPLAIN = literal("explain");
 const TRAP = literal("trap");
-const TRAP_HEADER = literal("x-weft-test-trap");
+const TRAP_HEADER = literal("weft-test-trap");
 const pick = memory.data(16, 8);
 
 let seeded = false;
