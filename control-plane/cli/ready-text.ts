@@ -34,7 +34,7 @@ function nextSteps(ready: ReadyEvent, folder: string): readonly (readonly [strin
 function explainable(ready: ReadyEvent): { readonly from: string; readonly url: string } | undefined {
   const port = ready.gateways[0]?.ports[0];
   if (port !== undefined) return { from: "ingressgateway", url: `${port.url}/` };
-  for (const { workload, services } of ready.workloads) {
+  for (const { workload, services } of ready.workloads.toReversed()) {
     const other = Object.keys(services).find((service) => !workload.startsWith(service.split(".")[0] ?? ""));
     if (other !== undefined) return { from: workload, url: `http://${shortName(other)}/` };
   }

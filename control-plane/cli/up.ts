@@ -80,6 +80,8 @@ function sayText(folder: string, style: Style): (event: RunnerEvent) => void {
     const before = standing;
     if (event.event === "diagnostics") standing = event.diagnostics;
     if (event.event === "ready") ready = true;
+    // A mesh that did not start has an error to tell instead.
+    if (event.event === "stopped" && !ready) return;
     const elapsedMs = ready ? undefined : performance.now() - startedMs;
     said = said.then(async () =>
       print(event.event === "diagnostics" ? await diagnosticsText(folder, event.diagnostics, before, style) : eventText(event, elapsedMs, style)),

@@ -50,6 +50,8 @@ export function startGuard(pidPath: string): Guard {
       if (watched.delete(pid)) child.stdin.write(`- ${pid}\n`);
     },
     close: async () => {
+      // Nothing else may keep the runner alive by now: without this it would end before the promise does.
+      child.ref();
       child.stdin.end();
       await closed;
       rmSync(pidPath, { force: true });
