@@ -70,7 +70,7 @@ const connectionPool = z.strictObject({
     .optional(),
 });
 
-const outlierDetection = z.strictObject({
+export const outlierDetection = z.strictObject({
   splitExternalLocalOriginErrors: z.boolean().optional(),
   consecutiveLocalOriginFailures: uint32.optional(),
   consecutiveGatewayErrors: uint32.optional(),

@@ -27,9 +27,12 @@ const serverTls = z.strictObject({
   insecureSkipVerify: z.boolean().optional(),
 });
 
+/** 0 stands for none, which is right for a server that binds to a Unix socket. */
+const serverPort = z.int().min(0).max(65_535).default(0);
+
 const server = z.strictObject({
   /** `targetPort` is deprecated and means nothing in Istio any more. */
-  port: z.strictObject({ number: portNumber, protocol: z.string().min(1), name: z.string().min(1), targetPort: portNumber.optional() }),
+  port: z.strictObject({ number: serverPort, protocol: z.string().min(1), name: z.string().min(1), targetPort: portNumber.optional() }),
   bind: z.string().optional(),
   hosts: z.array(z.string()).min(1),
   tls: serverTls.optional(),

@@ -78,7 +78,18 @@ export const KNOWN_KINDS: readonly KnownKind[] = [
   { kind: "LocalRun", group: "weft.mesh", versions: ["v1alpha1"], namespaced: true, schema: strict(localRunSpec) },
   { kind: "Service", group: "", versions: ["v1"], namespaced: true, schema: loose(serviceSpec) },
   { kind: "Deployment", group: "apps", versions: ["v1"], namespaced: true, schema: loose(deploymentSpec) },
-  { kind: "Namespace", group: "", versions: ["v1"], namespaced: false, schema: loose(z.unknown().transform(() => ({}))) },
+  {
+    kind: "Namespace",
+    group: "",
+    versions: ["v1"],
+    namespaced: false,
+    schema: loose(
+      z
+        .unknown()
+        .optional()
+        .transform(() => ({})),
+    ),
+  },
 ];
 
 /** Istio's kinds that are not built yet, and workloads that only a cluster runs so far: ignored, and said. */

@@ -1,0 +1,105 @@
+// Fields that are read and checked, and that the data plane does not build yet: each is named to its author, with what happens instead.
+// Building one means taking its line out.
+import type { AnyResource, FieldPath } from "../model/resource.ts";
+import { type Problem, warning } from "./problem.ts";
+
+/** A path into a resource, `*` standing for every item of a list; and what happens instead. `unless`: values that need nothing built. */
+interface NotBuilt {
+  readonly kind: AnyResource["kind"];
+  readonly path: readonly string[];
+  readonly instead: string;
+  readonly unless?: (value: unknown) => boolean;
+}
+
+const IGNORED = "the mesh acts as if it were not there";
+
+const VIRTUAL_SERVICE: readonly NotBuilt[] = (
+  [
+    ["tls", "TLS connections go to the service that was called"],
+    ["tcp", "TCP connections go to the service that was called"],
+    ["exportTo", "the VirtualService holds in every namespace"],
+    ["http.*.delegate", "the route answers 404"],
+    ["http.*.directResponse", "the route answers 404"],
+    ["http.*.corsPolicy", IGNORED],
+  ] as const
+).map(([path, instead]) => ({ kind: "VirtualService", path: ["spec", ...path.split(".")], instead }));
+
+const POLICY_FIELDS: readonly (readonly [path: string, instead: string, unless?: (value: unknown) => boolean])[] = [
+  ["tunnel", "connections are not tunnelled"],
+  ["proxyProtocol", "no PROXY protocol is sent"],
+  ["retryBudget", "retries are bounded by connectionPool.http.maxRetries alone"],
+  ["tls", "connections are in plain text", (value) => !isOfMode(value) || value.mode === undefined || value.mode === "DISABLE"],
+  ["loadBalancer.warmup", "a new endpoint gets its full share at once"],
+  ["loadBalancer.warmupDurationSecs", "a new endpoint gets its full share at once"],
+  ["loadBalancer.zoneAwareLbSetting", "the own zone is preferred by priorities"],
+];
+
+const DESTINATION_RULE: readonly NotBuilt[] = [
+  { kind: "DestinationRule", path: ["spec", "workloadSelector"], instead: "the rule holds for every workload" },
+  ...["trafficPolicy", "subsets.*.trafficPolicy", "trafficPolicy.portLevelSettings.*", "subsets.*.trafficPolicy.portLevelSettings.*"].flatMap((policy) =>
+    POLICY_FIELDS.map(
+      ([field, instead, unless]): NotBuilt => ({
+        kind: "DestinationRule",
+        path: ["spec", ...policy.split("."), ...field.split(".")],
+        instead,
+        ...(unless === undefined ? {} : { unless }),
+      }),
+    ),
+  ),
+];
+
+const GATEWAY: readonly NotBuilt[] = [
+  {
+    kind: "Gateway",
+    path: ["spec", "servers", "*", "tls"],
+    instead: "the server does not listen unless its protocol is HTTP, and then without TLS or a redirect",
+  },
+  { kind: "Gateway", path: ["spec", "servers", "*", "bind"], instead: "the server listens on the gateway's address" },
+  {
+    kind: "Gateway",
+    path: ["spec", "servers", "*", "port", "protocol"],
+    instead: "the server does not listen",
+    unless: (value) => /^(http|http2|grpc|grpc-web)$/i.test(String(value)),
+  },
+];
+
+/** The one table. */
+const NOT_BUILT: readonly NotBuilt[] = [...VIRTUAL_SERVICE, ...DESTINATION_RULE, ...GATEWAY];
+
+/** A warning for each field of a resource that is not built yet. */
+export function checkNotBuilt(resource: AnyResource): readonly Problem[] {
+  return NOT_BUILT.filter(({ kind }) => kind === resource.kind).flatMap(({ path, instead, unless }) =>
+    valuesAt(resource, path).flatMap(([at, value]) =>
+      isEmpty(value) || unless?.(value) === true
+        ? []
+        : [
+            warning(
+              "WEFT0399",
+              at,
+              `${at.findLast((step) => typeof step === "string")} is not implemented yet: ${instead}`,
+              "remove it, or leave it for a cluster with Istio",
+            ),
+          ],
+    ),
+  );
+}
+
+/** Absent, or what an absent list is read as. */
+function isEmpty(value: unknown): boolean {
+  return value === undefined || (Array.isArray(value) && value.length === 0);
+}
+
+function valuesAt(value: unknown, path: readonly string[], at: FieldPath = []): readonly (readonly [FieldPath, unknown])[] {
+  const [step, ...rest] = path;
+  if (step === undefined) return [[at, value]];
+  if (Array.isArray(value)) return step === "*" ? value.flatMap((item: unknown, index) => valuesAt(item, rest, [...at, index])) : [];
+  return isRecord(value) ? valuesAt(value[step], rest, [...at, step]) : [];
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
+}
+
+function isOfMode(value: unknown): value is { readonly mode?: unknown } {
+  return isRecord(value);
+}
