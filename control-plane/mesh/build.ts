@@ -13,12 +13,14 @@ export function buildMesh(input: MeshInput): Mesh {
   const { settings, diagnostics: settingsDiagnostics } = settingsOf(resources.meshConfigs);
   const instances = sortByName(input.instances);
   const { hosts, diagnostics: hostDiagnostics } = buildHosts(sortByName(resources.services), instances, domain);
+  const destinationRules = rulesByHost(resources.destinationRules, { hosts, domain });
   const mesh: Mesh = {
     settings,
     domain,
     hosts,
     virtualServices: sortByName(resources.virtualServices),
-    destinationRules: rulesByHost(resources.destinationRules, { hosts, domain }),
+    destinationRules,
+    destinationRuleWildcards: [...destinationRules.keys()].filter((host) => host.startsWith("*")).sort((a, b) => b.length - a.length || compareText(a, b)),
     gateways: sortByName(resources.gateways),
     instances,
     proxies: [...input.proxies].sort((a, b) => compareText(a.id, b.id)),

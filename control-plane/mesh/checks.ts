@@ -1,12 +1,26 @@
-// What is said about resources that do not fit together: one ordered list of checks over the finished mesh. None of them sets a resource aside.
+// What is said about resources that do not fit together: one ordered list of checks over the finished mesh. None of them sets a resource aside: Istio
+// accepts all of it, and much of it is right a moment later.
 import type { Diagnostic } from "../model/diagnostic.ts";
 import type { Deployment } from "../model/resource.ts";
+import { destinationsAreKnown } from "./check-destinations.ts";
+import { gatewaysAreServed, gatewaysExist } from "./check-gateways.ts";
+import { limitsKeepTrafficTogether, oneRulePerHost, ruleHostsAreKnown, subsetsSelectSomething } from "./check-rules.ts";
+import { oneVirtualServicePerHost } from "./check-virtual-services.ts";
 import type { Mesh } from "./mesh.ts";
 
 /** A check reads the mesh (and the Deployments, which say what will run) and gives its findings. */
 export type MeshCheck = (mesh: Mesh, deployments: readonly Deployment[]) => readonly Diagnostic[];
 
-const CHECKS: readonly MeshCheck[] = Object.freeze([]);
+const CHECKS: readonly MeshCheck[] = Object.freeze([
+  destinationsAreKnown,
+  oneVirtualServicePerHost,
+  gatewaysExist,
+  gatewaysAreServed,
+  ruleHostsAreKnown,
+  oneRulePerHost,
+  subsetsSelectSomething,
+  limitsKeepTrafficTogether,
+]);
 
 /** All findings of all checks. */
 export function checkMesh(mesh: Mesh, deployments: readonly Deployment[]): readonly Diagnostic[] {

@@ -1,5 +1,6 @@
 // A destination as a rule writes it, to what one proxy reaches: the clusters, and the share of each where traffic is divided over zones.
 import type { ConsistentHash } from "../model/destination-rule.ts";
+import type { DestinationRule } from "../model/resource.ts";
 import type { Destination } from "../model/virtual-service.ts";
 import { isExported, resolveHostname, serviceExportTo } from "./hosts.ts";
 import type { Proxy } from "./instance.ts";
@@ -37,13 +38,13 @@ export function resolveDestination(mesh: Mesh, proxy: Proxy, ruleNamespace: stri
   const host = visibleHost(mesh, hostname, proxy.namespace);
   const port = destinationPort(host, destination, calledPort);
   const single: DestinationEntry = { cluster: { hostname, port, subset }, share: SHARE_UNITS };
-  const rule = destinationRuleFor(mesh, proxy.namespace, hostname);
+  const rule = destinationRuleFor(mesh, proxy, hostname);
   if (host === undefined || !host.endpoints.has(port) || (subset !== "" && subsetOf(rule, subset) === undefined)) {
     return { hostname, port, subset, known: false, endpoints: 0, entries: [single] };
   }
   const policy = policyFor(rule, port, subset);
-  const endpoints = endpointsOf(mesh, proxy.namespace, hostname, port, subset);
-  const shares = zoneShares(mesh, proxy, host, endpoints, localityPlan(mesh.settings, policy));
+  const endpoints = endpointsOf(mesh, rule, hostname, port, subset);
+  const shares = zoneShares(mesh, proxy, { host, port, subset, rule, endpoints }, localityPlan(mesh.settings, policy));
   const [first, ...others] = shares.map(({ zone, share }): DestinationEntry => ({ cluster: { hostname, port, subset, zone }, share }));
   const consistentHash = policy.loadBalancer?.consistentHash;
   return {
@@ -70,24 +71,25 @@ function destinationPort(host: Host | undefined, destination: Destination, calle
   return only !== undefined && others.length === 0 ? only.number : calledPort;
 }
 
-/** Ready endpoints of a host's port, or of a subset of them, as seen from a namespace (its DestinationRule names the subset). Empty where any is unknown. */
-export function endpointsOf(mesh: Mesh, clientNamespace: string, hostname: string, port: number, subset: string): readonly Endpoint[] {
+/** Ready endpoints of a host's port, or of a subset of them, which the rule defines. Empty where any is unknown. */
+export function endpointsOf(mesh: Mesh, rule: DestinationRule | undefined, hostname: string, port: number, subset: string): readonly Endpoint[] {
   const all = mesh.hosts.get(hostname)?.endpoints.get(port) ?? [];
   if (subset === "") return all;
-  const labels = subsetOf(destinationRuleFor(mesh, clientNamespace, hostname), subset)?.labels;
+  const labels = subsetOf(rule, subset)?.labels;
   if (labels === undefined) return [];
   const wanted = Object.entries(labels);
   return all.filter(({ instance }) => wanted.every(([key, value]) => instance.labels[key] === value));
 }
 
 /** The division over zones for callers in the proxy's zone; empty where the priorities of the plain cluster already do what is wanted. */
-function zoneShares(mesh: Mesh, proxy: Proxy, host: Host, endpoints: readonly Endpoint[], plan: LocalityPlan): ZoneShares {
+function zoneShares(mesh: Mesh, proxy: Proxy, target: Target, plan: LocalityPlan): ZoneShares {
+  const { endpoints } = target;
   switch (plan.kind) {
     case "distribute":
       return distributedShares(proxy, endpoints, plan.distribute);
     case "priorities": {
       if (!plan.split || zoneName(proxy.locality) === "") return [];
-      const shares = balancedSplit(zoneLoads(mesh, host, endpoints)).get(zoneName(proxy.locality)) ?? [];
+      const shares = splitOf(mesh, target).get(zoneName(proxy.locality)) ?? [];
       return isWhatPrioritiesDo(proxy, endpoints, shares) ? [] : shares;
     }
     case "alike":
@@ -95,6 +97,29 @@ function zoneShares(mesh: Mesh, proxy: Proxy, host: Host, endpoints: readonly En
     case "zone-aware":
       return [];
   }
+}
+
+/** What traffic is divided over. */
+interface Target {
+  readonly host: Host;
+  readonly port: number;
+  readonly subset: string;
+  readonly rule: DestinationRule | undefined;
+  readonly endpoints: readonly Endpoint[];
+}
+
+/** Splits depend on the mesh and the target, not on the proxy that asks: each is made once. */
+const SPLITS = new WeakMap<Mesh, Map<string, ReadonlyMap<string, ZoneShares>>>();
+
+function splitOf(mesh: Mesh, { host, port, subset, rule, endpoints }: Target): ReadonlyMap<string, ZoneShares> {
+  const splits = SPLITS.get(mesh) ?? new Map<string, ReadonlyMap<string, ZoneShares>>();
+  SPLITS.set(mesh, splits);
+  const key = [host.hostname, port, subset, rule?.namespace, rule?.name].join("\n");
+  const known = splits.get(key);
+  if (known !== undefined) return known;
+  const split = balancedSplit(zoneLoads(mesh, host, endpoints));
+  splits.set(key, split);
+  return split;
 }
 
 /** The first `from` that covers the proxy counts; a target that covers several zones is divided by their endpoints, as in Istio. */

@@ -50,6 +50,8 @@ export interface Mesh {
   readonly virtualServices: readonly VirtualService[];
   /** By fully qualified host (wildcards included), in (namespace, name) order. */
   readonly destinationRules: ReadonlyMap<string, readonly DestinationRule[]>;
+  /** Those of its keys that are wildcards, the most specific first. */
+  readonly destinationRuleWildcards: readonly string[];
   readonly gateways: readonly Gateway[];
   readonly instances: readonly Instance[];
   readonly proxies: readonly Proxy[];

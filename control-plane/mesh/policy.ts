@@ -3,6 +3,7 @@ import type { ConnectionPool, LoadBalancer, OutlierDetection, PortTrafficPolicy,
 import type { DestinationRule } from "../model/resource.ts";
 import { hostMatches, isExported, ROOT_NAMESPACES } from "./hosts.ts";
 import type { Mesh } from "./mesh.ts";
+import { selects } from "./services.ts";
 
 /** The settings that hold for one port of one subset; what is absent falls to the mesh's defaults. */
 export interface EffectivePolicy {
@@ -14,29 +15,43 @@ export interface EffectivePolicy {
   readonly proxyProtocol?: NonNullable<TrafficPolicy["proxyProtocol"]>;
 }
 
+/** Who calls: rules are looked up from its namespace, and a rule's workloadSelector looks at its labels. */
+export interface Client {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
 /**
- * The rule for requests from a namespace to a host: the client's namespace first, then the service's, then the root namespaces; in each the most specific
- * host, then the first by name. Source: Istio, "Cross namespace configuration sharing: destination rule lookup".
+ * The rule for requests from a client to a host: the client's namespace first, then the service's, then the root namespaces; in each the most specific host,
+ * of its rules one that selects the client before one that selects nobody in particular, then the first by name.
+ * Source: Istio, "Cross namespace configuration sharing: destination rule lookup".
  */
-export function destinationRuleFor(mesh: Mesh, clientNamespace: string, hostname: string): DestinationRule | undefined {
+export function destinationRuleFor(mesh: Mesh, client: Client, hostname: string): DestinationRule | undefined {
   const candidates = candidateRules(mesh, hostname);
   if (candidates.length === 0) return undefined;
   const serviceNamespace = mesh.hosts.get(hostname)?.namespace;
-  const places = [clientNamespace, ...(serviceNamespace === undefined ? [] : [serviceNamespace]), ...ROOT_NAMESPACES];
+  const places = [client.namespace, ...(serviceNamespace === undefined ? [] : [serviceNamespace]), ...ROOT_NAMESPACES];
   for (const namespace of places) {
-    const found = candidates.find((rule) => rule.namespace === namespace && isExported(rule.spec.exportTo, rule.namespace, clientNamespace));
-    if (found !== undefined) return found;
+    const here = candidates.map((rules) => rules.filter((rule) => rule.namespace === namespace && isExported(rule.spec.exportTo, namespace, client.namespace)));
+    const found = here.map((rules) => rules.find((rule) => selectsClient(rule, client)) ?? rules.find(({ spec }) => spec.workloadSelector === undefined));
+    const first = found.find((rule) => rule !== undefined);
+    if (first !== undefined) return first;
   }
   return undefined;
 }
 
-/** Rules whose host covers the name: the exact ones, then wildcards from the longest to the shortest. */
-function candidateRules(mesh: Mesh, hostname: string): readonly DestinationRule[] {
-  const exact = mesh.destinationRules.get(hostname) ?? [];
-  const wildcards = [...mesh.destinationRules.keys()].filter((pattern) => pattern.startsWith("*") && hostMatches(pattern, hostname));
-  if (wildcards.length === 0) return exact;
-  wildcards.sort((a, b) => b.length - a.length);
-  return [...exact, ...wildcards.flatMap((pattern) => mesh.destinationRules.get(pattern) ?? [])];
+/** A rule with a workloadSelector is for clients of its own namespace only. Source: Istio reference, DestinationRule.workloadSelector. */
+function selectsClient({ namespace, spec }: DestinationRule, client: Client): boolean {
+  return spec.workloadSelector !== undefined && namespace === client.namespace && selects(spec.workloadSelector.matchLabels, client.labels);
+}
+
+/** Rules whose host covers the name, per host: the exact one, then wildcards from the longest to the shortest. */
+function candidateRules(mesh: Mesh, hostname: string): readonly (readonly DestinationRule[])[] {
+  const patterns = [hostname, ...mesh.destinationRuleWildcards.filter((pattern) => hostMatches(pattern, hostname))];
+  return patterns.flatMap((pattern) => {
+    const rules = mesh.destinationRules.get(pattern);
+    return rules === undefined ? [] : [rules];
+  });
 }
 
 /** The subset of a rule; undefined where the rule or the subset does not exist. */

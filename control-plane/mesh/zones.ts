@@ -5,9 +5,12 @@ import type { Locality, Proxy } from "./instance.ts";
 import type { Endpoint, Host, Mesh } from "./mesh.ts";
 import type { ZoneLoad } from "./zone-split.ts";
 
-/** The name of a zone in cluster names and shares: its own, since cloud zones carry their region in it; `""` where the zone is unknown. */
-export function zoneName(locality: Locality): string {
-  return locality.zone;
+/**
+ * The name of a zone in cluster names and shares: its own where it carries its region, as cloud zones do (`ap-northeast-2a`), else `region/zone`, since
+ * several regions may call a zone alike. `""` where nothing is known.
+ */
+export function zoneName({ region, zone }: Locality): string {
+  return region === "" || (zone !== region && zone.startsWith(region)) ? zone : `${region}/${zone}`;
 }
 
 /**

@@ -68,10 +68,10 @@ interface SeenDestination {
 function destinationOf(mesh: Mesh, proxy: Proxy, key: ClusterKey): SeenDestination {
   const { hostname, port, subset, zone } = key;
   const host = visibleHost(mesh, hostname, proxy.namespace);
-  const rule = destinationRuleFor(mesh, proxy.namespace, hostname);
+  const rule = destinationRuleFor(mesh, proxy, hostname);
   const policy = policyFor(rule, port, subset);
   const plan = localityPlan(mesh.settings, policy);
-  const endpoints = host === undefined ? [] : endpointsOf(mesh, proxy.namespace, hostname, port, subset);
+  const endpoints = host === undefined ? [] : endpointsOf(mesh, rule, hostname, port, subset);
   const name = outboundClusterName(key);
   // A zone cluster is the same for every caller: its zone first, then that zone's region.
   const from = zone === undefined ? proxy : { locality: localityOfZone(zone, endpoints), labels: {} };

@@ -295,7 +295,7 @@ function saltOf(virtualService: VirtualService, route: HttpRoute): string {
 function originsOf({ mesh, proxy }: RoutePlace, destinations: readonly LiveDestination[]): readonly ResourceOrigin[] {
   return destinations.flatMap(({ resolved }) => {
     const service = mesh.hosts.get(resolved.hostname)?.service;
-    const rule = resolved.consistentHash === undefined && resolved.subset === "" ? undefined : destinationRuleFor(mesh, proxy.namespace, resolved.hostname);
+    const rule = resolved.consistentHash === undefined && resolved.subset === "" ? undefined : destinationRuleFor(mesh, proxy, resolved.hostname);
     return [...(rule === undefined ? [] : [resourceOrigin(rule)]), ...(service === undefined ? [] : [resourceOrigin(service)])];
   });
 }
