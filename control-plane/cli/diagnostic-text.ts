@@ -28,7 +28,7 @@ export function countText(diagnostics: readonly Diagnostic[]): string {
   const counts = (["error", "warning", "info"] as const)
     .map((severity) => ({ severity, count: diagnostics.filter((diagnostic) => diagnostic.severity === severity).length }))
     .filter(({ count }) => count > 0)
-    .map(({ severity, count }) => (severity === "info" ? `${count} to know` : `${count} ${severity}${count === 1 ? "" : "s"}`));
+    .map(({ severity, count }) => `${count} ${severity === "info" ? "note" : severity}${count === 1 ? "" : "s"}`);
   return counts.length === 0 ? "no problems" : counts.join(", ");
 }
 

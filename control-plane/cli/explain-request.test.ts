@@ -45,7 +45,9 @@ const gateway: ReadyGateway = {
 
 const ready = { workloads: [workload("product", 1, "ap-2a"), workload("product", 2, "ap-2b")], gateways: [gateway] };
 
-const listenerFor = (from: string, url: string) => chooseListener(findAsker(ready, from, undefined), parseRequest("GET", url, []));
+const known = [...ready.workloads, { workload: "cart", namespace: "default", instance: "cart-1", zone: "" }];
+
+const listenerFor = (from: string, url: string) => chooseListener(findAsker(ready, known, from, undefined), parseRequest("GET", url, []));
 
 describe("the request of an explain", () => {
   it.each([
@@ -82,15 +84,21 @@ describe("who is asked", () => {
     { from: "ingressgateway", name: "istio=ingressgateway", notes: [] },
     { from: "gateway", name: "istio=ingressgateway", notes: [] },
   ])("$from is $name", ({ from, name, notes }) => {
-    expect(findAsker(ready, from, undefined)).toMatchObject({ name, notes });
+    expect(findAsker(ready, known, from, undefined)).toMatchObject({ name, notes });
   });
 
   it("is the first copy where there are several, which is said", () => {
-    expect(findAsker(ready, "product", undefined)).toMatchObject({ name: "product-1", notes: [expect.stringContaining("--from product-2")] });
+    expect(findAsker(ready, known, "product", undefined)).toMatchObject({ name: "product-1", notes: [expect.stringContaining("--from product-2")] });
+  });
+
+  it("is nobody where the workload is stopped", () => {
+    expect(() => findAsker(ready, known, "cart", undefined)).toThrow(
+      expect.objectContaining({ message: "no copy of cart runs", next: expect.stringContaining("weft start cart") }),
+    );
   });
 
   it("is nobody where the mesh has no gateway", () => {
-    expect(() => findAsker({ ...ready, gateways: [] }, "ingressgateway", undefined)).toThrow("this mesh has no ingressgateway");
+    expect(() => findAsker({ ...ready, gateways: [] }, known, "ingressgateway", undefined)).toThrow("this mesh has no ingressgateway");
   });
 });
 

@@ -1,8 +1,9 @@
 // The request that an explain is about, and the explain listener that must be asked about it. Pure.
 import type { ReadyAnswer } from "../local/api.ts";
 import { CommandError, EXIT } from "./command-error.ts";
+import { isGatewayNamed } from "./log-files.ts";
 import { didYouMean } from "./nearest-names.ts";
-import { parseWorkloadName, selectInstances } from "./workload-name.ts";
+import { type NamedInstance, parseWorkloadName, selectInstances } from "./workload-name.ts";
 
 /** What would be sent. */
 export interface ExplainedRequest {
@@ -69,22 +70,23 @@ export function parseRequest(method: string, url: string, headers: readonly (rea
   };
 }
 
-/** Finds who `--from` is. Throws a CommandError that names who there is. */
+/** Finds who `--from` is; `known` is all that the mesh lists, also what does not run. Throws a CommandError that names who there is. */
 export function findAsker(
-  ready: Pick<ReadyAnswer, "workloads" | "gateways">,
+  { workloads, gateways }: Pick<ReadyAnswer, "workloads" | "gateways">,
+  known: readonly NamedInstance[],
   from: string,
   namespace: string | undefined,
 ): Asker & { readonly notes: readonly string[] } {
-  const { workloads, gateways } = ready;
-  if (!workloads.some(({ workload }) => workload === from)) {
-    const gateway = gateways.find(({ name }) => from === "gateway" || from === name || name.split(",").some((label) => label.split("=")[1] === from));
+  if (!known.some(({ workload }) => workload === from)) {
+    const gateway = gateways.find(({ name }) => from === "gateway" || isGatewayNamed(name, from));
     if (gateway !== undefined) return { ...gatewayAsker(gateway), notes: [] };
     if (from === "gateway" || from === "ingressgateway")
       throw new CommandError(`this mesh has no ${from}`, "A resource of kind Gateway brings one; --from WORKLOAD asks a sidecar");
   }
-  const chosen = selectInstances(workloads, parseWorkloadName(from), namespace);
+  const meant = selectInstances(known, parseWorkloadName(from), namespace);
+  const chosen = workloads.filter((running) => meant.some((each) => each.namespace === running.namespace && each.instance === running.instance));
   const [first, ...others] = chosen;
-  if (first === undefined) throw new CommandError(`no copy of ${from} runs`, "`weft ps` lists what runs");
+  if (first === undefined) throw new CommandError(`no copy of ${from} runs`, `If it was stopped: npx weft start ${from}`);
   const notes =
     others.length === 0 ? [] : [`${from} has ${chosen.length} copies; ${first.instance} was asked. Name another one: --from ${others[0]?.instance}`];
   return { ...workloadAsker(first), notes };

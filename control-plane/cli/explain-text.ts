@@ -1,4 +1,6 @@
 // An explanation as a person reads it: from the listener to the endpoints, one row a step. Pure.
+
+import { PASSTHROUGH_CLUSTER } from "../translate/names.ts";
 import type { ExplainReport } from "./explain.ts";
 import type { ExplainedCandidate } from "./explain-answer.ts";
 import type { Style } from "./style.ts";
@@ -91,7 +93,8 @@ function zoneText(zone: string): string {
   return zone === "" ? "(no zone)" : zone;
 }
 
-function endpointRows({ endpoints }: ExplainReport): Rows {
+function endpointRows({ endpoints, chosenCluster }: ExplainReport): Rows {
+  if (chosenCluster === PASSTHROUGH_CLUSTER) return [["endpoints", "whatever the name resolves to when a request comes"]];
   if (endpoints === null) return [["endpoints", "unknown: the proxy does not list this cluster"]];
   if (endpoints.length === 0) return [["endpoints", "none: Envoy answers 503 (no healthy upstream)"]];
   const named = endpoints.some(({ instance }) => instance !== undefined);

@@ -38,7 +38,12 @@ export async function explain(method: string, url: string, options: ExplainOptio
   const asked = parseRequest(method, url, options.header);
   const ask = await findRunningMesh(options.dir);
   const ready = await ask("ready", undefined);
-  const asker = findAsker(ready, options.from, options.namespace);
+  const asker = findAsker(
+    ready,
+    (await ask("ps", undefined)).filter(({ kind }) => kind === "workload"),
+    options.from,
+    options.namespace,
+  );
   const listener = chooseListener(asker, asked);
   const answer = await askListener(asker, listener, asked);
   const explanation = explainAnswer(answer);

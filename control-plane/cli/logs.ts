@@ -1,7 +1,7 @@
 // `weft logs`: prints log files of a running mesh, and with --follow what is added to them, also by instances that come later.
 import { setTimeout as sleep } from "node:timers/promises";
 import { CommandError, EXIT } from "./command-error.ts";
-import { type LogFile, type LogKind, logFilesOf } from "./log-files.ts";
+import { type LogFile, type LogKind, logFilesOf, logSources } from "./log-files.ts";
 import { offsetOfLast, readOn } from "./log-lines.ts";
 import { type AskRunner, findRunningMesh } from "./running-mesh.ts";
 import { type Style, styleOf } from "./style.ts";
@@ -31,7 +31,8 @@ interface Printed {
 export async function logs(target: string | undefined, options: LogsOptions): Promise<number> {
   const kind: LogKind = options.access === true ? "access" : options.envoy === true ? "envoy" : "output";
   const ask = await findRunningMesh(options.dir);
-  const list = async (): Promise<readonly LogFile[]> => logFilesOf(await ask("ready", undefined), target, kind, options.namespace);
+  const list = async (): Promise<readonly LogFile[]> =>
+    logFilesOf(logSources(await ask("ready", undefined), await ask("ps", undefined)), target, kind, options.namespace);
   const tail = options.tail ?? (target === undefined ? DEFAULT_TAIL_OF_ALL : undefined);
   const style = styleOf(process.stdout, process.env);
   const printed: Printed[] = [];

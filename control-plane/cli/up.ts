@@ -18,7 +18,7 @@ export interface UpOptions {
 
 /** Resolves when the mesh has ended on request; rejects with a CommandError when it could not start; ended before it was ready it has failed, too. */
 export async function up(folder: string, options: UpOptions): Promise<number> {
-  const say = options.output === "json" ? sayJson : sayText(folder, styleOf(process.stdout, process.env));
+  const voice = options.output === "json" ? JSON_VOICE : textVoice(folder, styleOf(process.stdout, process.env));
   const starting = new AbortController();
   let stop = (): void => starting.abort();
   const onSignal = endOnSignal(() => stop(), options.output === "json");
@@ -32,7 +32,7 @@ export async function up(folder: string, options: UpOptions): Promise<number> {
       folder,
       ...(options.state === undefined ? {} : { stateFolder: options.state }),
       ...(options.gatewayPort === undefined ? {} : { gatewayPort: options.gatewayPort }),
-      emit: say,
+      emit: voice.emit,
       signal: starting.signal,
     });
     stop = () => void mesh.stop();
@@ -41,7 +41,16 @@ export async function up(folder: string, options: UpOptions): Promise<number> {
   } catch (error) {
     if (starting.signal.aborted) return EXIT.failed;
     throw failed(error);
+  } finally {
+    await voice.flushed();
   }
+}
+
+/** Where events are said. */
+interface Voice {
+  readonly emit: (event: RunnerEvent) => void;
+  /** Resolves once all that was said is written. */
+  readonly flushed: () => Promise<void>;
 }
 
 /** A terminal's Ctrl-C reaches this process, and npx passes its own on: signals that come this close together are one. */
@@ -64,38 +73,58 @@ function endOnSignal(stop: () => void, quiet: boolean): () => void {
   return onSignal;
 }
 
-function sayJson(event: RunnerEvent): void {
-  process.stdout.write(`${JSON.stringify(event)}\n`);
-}
+const JSON_VOICE: Voice = {
+  emit: (event) => void process.stdout.write(`${JSON.stringify(event)}\n`),
+  flushed: () => Promise.resolve(),
+};
 
-/** Events as lines of text. Diagnostics are shown with their line of the file, those that stood before only once. */
-function sayText(folder: string, style: Style): (event: RunnerEvent) => void {
+/**
+ * Events as lines of text. Diagnostics are shown with their line of the file, each once while it stands. Notes wait until the mesh is ready: much of what is
+ * missing before is only on its way.
+ */
+function textVoice(folder: string, style: Style): Voice {
   const startedMs = performance.now();
-  let standing: readonly Diagnostic[] = [];
   let ready = false;
+  let standing: readonly Diagnostic[] = [];
+  let shown: readonly Diagnostic[] = [];
   // Reading the files takes a moment; events stay in order all the same.
   let said: Promise<void> = Promise.resolve();
-  const print = (text: string): void => void process.stdout.write(`${text}\n`);
-  return (event) => {
-    const before = standing;
-    if (event.event === "diagnostics") standing = event.diagnostics;
-    if (event.event === "ready") ready = true;
+  const print = (text: () => Promise<string> | string): void => {
+    said = said.then(async () => void process.stdout.write(`${await text()}\n`));
+  };
+  const showDiagnostics = (): void => {
+    const [before, now] = [shown, ready ? standing : standing.filter(({ severity }) => severity !== "info")];
+    shown = now;
+    if (now.length > 0 || before.length > 0) print(() => diagnosticsText(folder, now, before, style));
+  };
+  const emit = (event: RunnerEvent): void => {
+    if (event.event === "diagnostics") {
+      standing = event.diagnostics;
+      showDiagnostics();
+      return;
+    }
     // A mesh that did not start has an error to tell instead.
     if (event.event === "stopped" && !ready) return;
     const elapsedMs = ready ? undefined : performance.now() - startedMs;
-    said = said.then(async () =>
-      print(event.event === "diagnostics" ? await diagnosticsText(folder, event.diagnostics, before, style) : eventText(event, elapsedMs, style)),
-    );
+    const text = eventText(event, elapsedMs, style);
+    if (text !== undefined) print(() => text);
+    if (event.event !== "ready") return;
+    ready = true;
+    if (newDiagnostics(standing, shown).length > 0) showDiagnostics();
   };
+  return { emit, flushed: () => said };
 }
 
-function eventText(event: Exclude<RunnerEvent, { event: "diagnostics" }>, elapsedMs: number | undefined, style: Style): string {
+/** A line for a person, or nothing where another line says it too. */
+function eventText(event: Exclude<RunnerEvent, { event: "diagnostics" }>, elapsedMs: number | undefined, style: Style): string | undefined {
   switch (event.event) {
     case "ready":
       return readyText(event, relative(process.cwd(), event.folder) || ".", style);
     case "workload":
+      if (event.state === "crashed") return style.red(`✗ ${event.text}`);
+      return elapsedMs !== undefined && event.state === "starting" ? undefined : style.dim(`  ${event.text}`);
     case "proxy":
-      return event.state === "crashed" ? style.red(`✗ ${event.text}`) : style.dim(`  ${event.text}`);
+      return event.state === "crashed" ? style.red(`✗ ${event.text}`) : undefined;
     case "control-plane":
       return event.state === "ended" ? style.yellow(`! ${event.text}`) : style.dim(`  ${event.text}`);
     case "applied":
