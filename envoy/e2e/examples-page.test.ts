@@ -15,6 +15,9 @@ const BLUE_GREEN = fileURLToPath(new URL("../../examples/blue-green/", import.me
 /** Set it to a folder to keep the pictures. */
 const SCREENSHOTS = process.env.WEFT_SCREENSHOTS;
 
+/** A test is several waits on the page; together they may take longer than the usual limit where the machine is busy. */
+const LIMIT = { timeout: 180_000 };
+
 const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
@@ -91,7 +94,7 @@ const GREEN = "rgb(20, 128, 60)";
 
 const CANARY_USERS = Array.from({ length: 10 }, (_, index) => `user-${String(10 * index + 7).padStart(3, "0")}`);
 
-test("follows a canary through its phases, and counts what the servers count", async ({ skip }) => {
+test("follows a canary through its phases, and counts what the servers count", LIMIT, async ({ skip }) => {
   const executablePath = requireTool("chromium", skip);
   const [blue, canary, green] = await Promise.all([startColor("stable", "blue"), startColor("canary", "green"), startColor("stable", "green")]);
   const programs = [blue, canary, green];
@@ -141,7 +144,7 @@ test("follows a canary through its phases, and counts what the servers count", a
   expect(complaints).toEqual([]);
 });
 
-test("shows users who change to and fro, and counts errors", async ({ skip }) => {
+test("shows users who change to and fro, and counts errors", LIMIT, async ({ skip }) => {
   const executablePath = requireTool("chromium", skip);
   const [blue, canary] = await Promise.all([startColor("stable", "blue"), startColor("canary", "green")]);
   let refused = 0;
