@@ -120,6 +120,8 @@ function translateRoute(place: RoutePlace, virtualService: VirtualService, route
   });
   if (route.redirect) return answering({ case: "redirect", value: redirectAction(route.redirect, place.source.port) });
   if (route.directResponse) return answering({ case: "directResponse", value: directResponse(route.directResponse) });
+  // A delegate, which is not built yet.
+  if (route.route.length === 0) return answering({ case: "directResponse", value: directResponse({ status: 404 }) });
   const destinations = liveDestinations(place, virtualService, route);
   const options = { key: stickyKeyOf(virtualService.annotations), salt: saltOf(virtualService, route) };
   const authority = route.rewrite?.authority ?? authorityOf(route.headers);

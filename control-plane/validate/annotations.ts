@@ -80,6 +80,11 @@ function attributeFault(attribute: string): readonly [string, string] | undefine
     return [`the cookie's attribute ${name.trim()} ${takesValue ? "needs a value" : "takes no value"}`, `write \`${name.trim()}${takesValue ? "=…" : ""}\``];
   if (name.trim().toLowerCase() === "max-age" && !/^-?\d+$/.test(text.trim()))
     return [`Max-Age counts seconds, and "${text.trim()}" is no number`, "write `Max-Age=3600` for an hour"];
+  if (/\s/.test(attribute.trim()))
+    return [
+      `the cookie's attribute "${attribute.trim()}" has a space, which Weft's records cannot hold`,
+      "write it without spaces; `Max-Age` stands for a date",
+    ];
   if (!/^[\x20-\x7e]*$/.test(attribute) || /[",]/.test(text.replace(/^\s*\w{3}, /, "")))
     return [`the cookie's attribute "${attribute.trim()}" has a character that cookies cannot carry`, FORMS];
   return undefined;

@@ -17,9 +17,7 @@ const VIRTUAL_SERVICE: readonly NotBuilt[] = (
   [
     ["tls", "TLS connections go to the service that was called"],
     ["tcp", "TCP connections go to the service that was called"],
-    ["exportTo", "the VirtualService holds in every namespace"],
     ["http.*.delegate", "the route answers 404"],
-    ["http.*.directResponse", "the route answers 404"],
     ["http.*.corsPolicy", IGNORED],
   ] as const
 ).map(([path, instead]) => ({ kind: "VirtualService", path: ["spec", ...path.split(".")], instead }));
@@ -52,7 +50,8 @@ const GATEWAY: readonly NotBuilt[] = [
   {
     kind: "Gateway",
     path: ["spec", "servers", "*", "tls"],
-    instead: "the server does not listen unless its protocol is HTTP, and then without TLS or a redirect",
+    instead: "the server does not listen unless its protocol is HTTP, and then without TLS",
+    unless: (value) => isOfMode(value) && value.mode === undefined && value.httpsRedirect === true,
   },
   { kind: "Gateway", path: ["spec", "servers", "*", "bind"], instead: "the server listens on the gateway's address" },
   {
@@ -100,6 +99,6 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null;
 }
 
-function isOfMode(value: unknown): value is { readonly mode?: unknown } {
+function isOfMode(value: unknown): value is { readonly mode?: unknown; readonly httpsRedirect?: unknown } {
   return isRecord(value);
 }
