@@ -47,7 +47,10 @@ export type Choice<Changes> =
  * The choice between destinations that all have endpoints (or between all of them, where none has). `destinations` is not empty.
  * A choice between several is one route with a decision record; weights that are all 0 count as equal, which validation has refused before.
  */
-export function chooseAmong<Changes>(destinations: readonly [RoutedDestination<Changes>, ...RoutedDestination<Changes>[]], options: ChoiceOptions): Choice<Changes> {
+export function chooseAmong<Changes>(
+  destinations: readonly [RoutedDestination<Changes>, ...RoutedDestination<Changes>[]],
+  options: ChoiceOptions,
+): Choice<Changes> {
   const candidates = mergeEqual(destinations);
   const [first] = destinations;
   const [only, ...others] = first.entries;
