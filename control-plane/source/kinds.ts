@@ -64,8 +64,9 @@ const metadata = z.strictObject({
   selfLink: written,
 });
 
-const strict = (spec: z.ZodType) => z.strictObject({ apiVersion: z.string(), kind: z.string(), metadata, spec, status: written });
-const loose = (spec: z.ZodType) => z.looseObject({ apiVersion: z.string(), kind: z.string(), metadata, spec });
+/** apiVersion and kind have chosen the schema. */
+const strict = (spec: z.ZodType) => z.strictObject({ apiVersion: written, kind: written, metadata, spec, status: written });
+const loose = (spec: z.ZodType) => z.looseObject({ apiVersion: written, kind: written, metadata, spec });
 
 const ISTIO_VERSIONS = ["v1", "v1beta1", "v1alpha3"];
 

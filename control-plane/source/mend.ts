@@ -35,6 +35,7 @@ export function mend(tree: Tree, schema: z.ZodType, issue: z.core.$ZodIssue): Me
   if (issue.expected === "array" && at.kind === "map") return mendMapForList(tree, path, at);
   if (at.kind !== "scalar" || at.value === null) return undefined;
   if (issue.expected === "array") return mendScalarForList(tree, schema, path, at);
+  if (issue.expected === "object") return mendScalarForMap(tree, schema, path, at);
   return mendScalar(tree, path, at, issue.expected);
 }
 
@@ -58,6 +59,19 @@ function mendScalarForList(tree: Tree, schema: z.ZodType, path: FieldPath, at: T
   const what = `${fieldText(path)} must be a list, and a single value stands there`;
   const finding = { code: "WEFT0203", place: at.place, what, fix: `write \`${path.at(-1)}: [${at.text ?? at.value}]\`` };
   return { tree: withTreeAt(tree, path, { kind: "list", items: [at], place: at.place }), findings: [finding], shifts: false };
+}
+
+/** The field that people leave out of a map when they write its value alone. */
+const PRINCIPAL_FIELDS = ["host", "number", "prefix", "value", "fixedDelay"];
+
+/** `destination: reviews`, `port: 80`, `uri: /a`, `percentage: 50`. */
+function mendScalarForMap(tree: Tree, schema: z.ZodType, path: FieldPath, at: Tree & { kind: "scalar" }): Mend | undefined {
+  const fields = fieldsAt(schema, path);
+  const principal = PRINCIPAL_FIELDS.find((field) => fields.includes(field));
+  if (principal === undefined) return undefined;
+  const what = `${fieldText(path)} must be a map, and a single value stands there`;
+  const finding = { code: "WEFT0203", place: at.place, what, fix: `write \`${keyText(path)}{${principal}: ${at.text ?? at.value}}\`` };
+  return { tree: withTreeAt(tree, path, { kind: "map", entries: new Map([[principal, at]]), place: at.place }), findings: [finding], shifts: false };
 }
 
 /** `http: - route: …`, with as much of the value as fits a line. */
@@ -131,7 +145,7 @@ function mendUnknownFields(tree: Tree, schema: z.ZodType, path: FieldPath, keys:
       known.filter((field) => !at.entries.has(field)),
     );
     const what = `unknown field "${key}" in ${pathText(path)}`;
-    const fix = meant === undefined ? unknownFieldFix(schema, path, key, known) : `did you mean \`${meant}\`?`;
+    const fix = meant === undefined ? unknownFieldFix(schema, path, at, key, known) : `did you mean \`${meant}\`?`;
     findings.push({ code: "WEFT0201", place: value.place, what, fix: fix.replace(/\?$/, "") });
     if (meant !== undefined && schemaAt(schema, [...path, meant]) !== undefined) entries.set(meant, value);
   }
@@ -139,13 +153,15 @@ function mendUnknownFields(tree: Tree, schema: z.ZodType, path: FieldPath, keys:
 }
 
 /** A field that is right one level further out or in is the commonest slip of indentation. */
-function unknownFieldFix(schema: z.ZodType, path: FieldPath, key: string, known: readonly string[]): string {
+function unknownFieldFix(schema: z.ZodType, path: FieldPath, at: Tree & { kind: "map" }, key: string, known: readonly string[]): string {
   const outer = [...path.keys()]
     .reverse()
     .map((length) => path.slice(0, length))
     .find((parent) => fieldsAt(schema, parent).includes(key));
   if (outer !== undefined) return `\`${key}\` belongs to ${pathText(outer)}: indent it less`;
-  const inner = known.find((field) => fieldsAt(schema, [...path, field]).includes(key) || fieldsAt(schema, [...path, field, 0]).includes(key));
+  // Of fields that are not written, only those that must be are likely to be meant.
+  const likely = known.filter((field) => at.entries.has(field) || !mayBeAbsent(schema, [...path, field]));
+  const inner = likely.find((field) => fieldsAt(schema, [...path, field]).includes(key) || fieldsAt(schema, [...path, field, 0]).includes(key));
   if (inner !== undefined) return `\`${key}\` belongs to \`${inner}\`: move it there`;
   return known.length === 0 ? "remove it" : `the fields here are ${known.join(", ")}`;
 }

@@ -46,7 +46,7 @@ export function mayBeAbsent(root: z.core.$ZodType, path: FieldPath): boolean {
   const parent = schemaAt(root, path.slice(0, -1));
   const schema = schemaAt(root, path);
   if (parent === undefined || schema === undefined || definitionOf(unwrapped(parent)).type !== "object") return false;
-  return schema._zod.optin === "optional";
+  return schema._zod.optin !== undefined;
 }
 
 /** Whether a list stands at `path`. */
