@@ -43,6 +43,7 @@ export function bootstrapOf(proxy: Proxy, options: BootstrapOptions): object {
     stats_config: { stats_matcher: { inclusion_list: { patterns: KEPT_STATISTICS } } },
     ...(options.metricsEveryMs === undefined ? {} : metricsSink(options.metricsEveryMs)),
     layered_runtime: RUNTIME,
+    overload_manager: UNLIMITED_CONNECTIONS,
   };
 }
 
@@ -57,6 +58,19 @@ const RUNTIME = {
   layers: [
     { name: "weft", static_layer: { "re2.max_program_size.error_level": 32_768 } },
     { name: "admin", admin_layer: {} },
+  ],
+};
+
+/** Envoy warns at each start where nothing is said about the number of connections. */
+const UNLIMITED_CONNECTIONS = {
+  resource_monitors: [
+    {
+      name: "envoy.resource_monitors.global_downstream_max_connections",
+      typed_config: {
+        "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+        max_active_downstream_connections: 2_147_483_647,
+      },
+    },
   ],
 };
 

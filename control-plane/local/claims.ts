@@ -88,6 +88,17 @@ export function wildcardPorts(): ReadonlySet<number> {
   return ports;
 }
 
+const TABLE_AGE_MS = 1_000;
+
+/** Whether a port is one of {@link wildcardPorts}, from a table that is at most a second old: it is long on a busy machine, and asked for each socket of a mesh. */
+export function createWildcardPortCheck(): (port: number) => boolean {
+  let [ports, readAtMs] = [wildcardPorts(), performance.now()];
+  return (port) => {
+    if (performance.now() - readAtMs > TABLE_AGE_MS) [ports, readAtMs] = [wildcardPorts(), performance.now()];
+    return ports.has(port);
+  };
+}
+
 /** Reads `/proc/net/tcp` or `tcp6`: the ports of its rows in state LISTEN (0A) at the address of all zeros. Source: proc(5). */
 export function parseWildcardPorts(table: string): readonly number[] {
   return [...table.matchAll(/^\s*\d+: 0+:([0-9A-F]{4}) \S+ 0A /gm)].map(([, port]) => Number.parseInt(port ?? "", 16));

@@ -54,7 +54,8 @@ export function startControlPlaneProcess(options: ControlPlaneOptions): ControlP
       "--log",
       options.logPath,
     ];
-    const own = fork(options.module ?? CONTROL_PLANE, args, { execArgv: ["--import", tsx], stdio: ["ignore", log, log, "ipc"] });
+    // In a group of its own: what ends the runner's group must not end it before the proxies. It ends when its channel closes, however the runner ended.
+    const own = fork(options.module ?? CONTROL_PLANE, args, { execArgv: ["--import", tsx], stdio: ["ignore", log, log, "ipc"], detached: true });
     closeSync(log);
     child = own;
     own.on("message", (message: ControlPlaneMessage) => {

@@ -23,10 +23,15 @@ while read -r change pid; do
   esac
 done
 for pid in $left; do kill -TERM "-$pid" 2>/dev/null; done
-if [ -n "\${left# }" ]; then
-  sleep 2
-  for pid in $left; do kill -KILL "-$pid" 2>/dev/null; done
-fi
+tries=20
+while [ $tries -gt 0 ]; do
+  alive=
+  for pid in $left; do kill -0 "-$pid" 2>/dev/null && alive=yes; done
+  [ -n "$alive" ] || exit 0
+  sleep 0.1
+  tries=$((tries - 1))
+done
+for pid in $left; do kill -KILL "-$pid" 2>/dev/null; done
 `;
 
 /** Starts the guard, in a group of its own: a signal from the terminal must not end it first. Its process id is left in `pidPath`. */

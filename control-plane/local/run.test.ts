@@ -1,6 +1,7 @@
 // The runner with real processes: applications of its own, and stand-ins for the control plane and for Envoy.
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are variables of LocalRun
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -200,10 +201,10 @@ function killNow(pid: number): void {
   process.kill(pid, "SIGKILL");
 }
 
+/** Whether a process runs. One that has ended stays in the table of processes until its parent has looked. */
 function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
   } catch {
     return false;
   }

@@ -9,7 +9,7 @@ import { psRows, startSelected, stopSelected } from "./answers.ts";
 import type { ReadyAnswer } from "./api.ts";
 import { refuseSecondMesh, startApiServer } from "./api-server.ts";
 import { createChanges } from "./changes.ts";
-import { claimNetwork, wildcardPorts } from "./claims.ts";
+import { claimNetwork, createWildcardPortCheck } from "./claims.ts";
 import { type ControlPlaneProcess, startControlPlaneProcess } from "./control-plane-process.ts";
 import type { ReadyEvent, RunnerEvent } from "./events.ts";
 import { createFleet } from "./fleet.ts";
@@ -203,7 +203,7 @@ async function startMesh(
 
   const { metricsEveryMs, gatewayPort } = options;
   const fleet = createFleet({
-    addresses: createAddressSpace({ network: claim.network, isTaken: (port) => wildcardPorts().has(port) }),
+    addresses: createAddressSpace({ network: claim.network, isTaken: createWildcardPortCheck() }),
     envoy: {
       envoy,
       xds: () => ({ address: "127.0.0.1", port: xdsPort }),
