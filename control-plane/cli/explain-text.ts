@@ -30,17 +30,29 @@ export function percentText(percent: number): string {
 type Rows = readonly (readonly string[])[];
 
 function stepsOf(report: ExplainReport): Rows {
-  const { virtualService, chosenCluster, route } = report;
+  const { virtualService, chosenCluster } = report;
   const name =
-    virtualService === undefined
-      ? `${route ?? "(without a name)"}, made by Weft`
-      : `VirtualService ${virtualService.namespace}/${virtualService.name}, route ${virtualService.route}`;
+    virtualService === undefined ? ownRoute(report.route) : `VirtualService ${virtualService.namespace}/${virtualService.name}, route ${virtualService.route}`;
   if (chosenCluster === undefined)
     return [
       ["route", name],
       ["answer", "the route answers by itself: a redirect or a fixed response"],
     ];
   return [["route", name], ...choiceRows(report), ...zoneRows(report), ["cluster", chosenCluster], ...endpointRows(report)];
+}
+
+/** Routes that no VirtualService has made (translate/routes.ts, translate/pass-through.ts). */
+function ownRoute(route: string | null): string {
+  switch (route) {
+    case "default":
+      return "default: no VirtualService speaks about this service";
+    case "allow_any":
+      return "allow_any: the mesh does not know the name and lets it pass";
+    case "block_all":
+      return "block_all: the mesh does not know the name and refuses it";
+    default:
+      return route ?? "(without a name)";
+  }
 }
 
 function choiceRows(report: ExplainReport): Rows {

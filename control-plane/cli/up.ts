@@ -119,7 +119,7 @@ function textVoice(folder: string, style: Style): Voice {
 function eventText(event: Exclude<RunnerEvent, { event: "diagnostics" }>, elapsedMs: number | undefined, style: Style): string | undefined {
   switch (event.event) {
     case "ready":
-      return readyText(event, relative(process.cwd(), event.folder) || ".", style);
+      return readyText(event, asTyped(event.folder), style);
     case "workload":
       if (event.state === "crashed") return style.red(`✗ ${event.text}`);
       return elapsedMs !== undefined && event.state === "starting" ? undefined : style.dim(`  ${event.text}`);
@@ -133,6 +133,12 @@ function eventText(event: Exclude<RunnerEvent, { event: "diagnostics" }>, elapse
     case "stopped":
       return elapsedMs === undefined ? `• ${event.text}` : `• ${event.text} ${style.dim(`${(elapsedMs / 1000).toFixed(1)} s`)}`;
   }
+}
+
+/** A folder as its user would type it here. */
+function asTyped(folder: string): string {
+  const path = relative(process.cwd(), folder) || ".";
+  return path.startsWith("..") ? folder : path;
 }
 
 async function diagnosticsText(folder: string, now: readonly Diagnostic[], before: readonly Diagnostic[], style: Style): Promise<string> {
