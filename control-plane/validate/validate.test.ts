@@ -1,0 +1,154 @@
+import { describe, expect, it } from "vitest";
+import { compareDiagnostics, formatDiagnostic } from "../model/diagnostic.ts";
+import { parseFile } from "../source/parse-file.ts";
+import { validate } from "./validate.ts";
+
+/** The findings on one resource, without its file and name. */
+function findings(text: string): readonly string[] {
+  const file = parseFile("a.yaml", text);
+  expect(file.diagnostics).toEqual([]);
+  return validate(file.resources).map(({ code, severity, what, fix, origin }) => `${origin.line} ${code} ${severity} ${what}. Fix: ${fix}`);
+}
+
+const resource = (kind: string, spec: string, metadata = "name: reviews"): string =>
+  `apiVersion: ${kind === "Service" ? "v1" : kind === "Deployment" ? "apps/v1" : kind === "MeshConfig" ? "weft.mesh/v1alpha1" : "networking.istio.io/v1"}\nkind: ${kind}\nmetadata: {${metadata}}\nspec: {${spec}}\n`;
+const ROUTE = "hosts: [a], http: [{route: [{destination: {host: a}}]}]";
+
+describe("a file with mistakes of meaning", () => {
+  it("gets a line for each", () => {
+    const text = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: reviews
+  annotations:
+    weft.mesh/stiky: header:x-user
+spec:
+  hosts:
+    - reviews
+    - "*"
+  http:
+    - match:
+        - uri:
+            regex: "/a(?=b)"
+      route:
+        - destination:
+            host: reviews
+            subset: V_1
+          weight: 0
+        - destination:
+            host: "*"
+          weight: 0
+      retries:
+        attempts: 3
+        retryOn: 5xx,gateway_error
+      timeout: 0.5ms
+      headers:
+        response:
+          set:
+            x-share: 100%
+    - redirect:
+        redirectCode: 200
+      fault:
+        abort:
+          httpStatus: 42
+      corsPolicy:
+        allowOrigins:
+          - exact: https://example.com
+    - route:
+        - destination:
+            host: reviews
+`;
+    expect(
+      validate(parseFile("reviews.yaml", text).resources)
+        .map(formatDiagnostic)
+        .map((line) => line.replace("VirtualService default/reviews: ", "")),
+    ).toMatchInlineSnapshot(;
+  });
+});
+
+describe("annotations", () => {
+  it.each([["header:x-user"], ["cookie:user"], ["cookie:user;Path=/;Max-Age=3600"], ["cookie:user; Path=/; SameSite=Lax; Secure"]])(
+    "weft.mesh/sticky: %s is right",
+    (value) => {
+      expect(findings(resource("VirtualService", ROUTE, `name: a, annotations: {weft.mesh/sticky: "${value}", weft.mesh/sticky-group: beta}`))).toEqual([]);
+    },
+  );
+
+  it.each([
+    ["VirtualService", 'weft.mesh/sticky: "x-user"', 'WEFT0381 error "x-user" is not a key that users stick by'],
+    ["VirtualService", 'weft.mesh/sticky: "header:"', 'WEFT0381 error "" is not the name of a header'],
+    ["VirtualService", 'weft.mesh/sticky: "header:a b"', "WEFT0381"],
+    ["VirtualService", 'weft.mesh/sticky: "cookie:a b"', "WEFT0381"],
+    ["VirtualService", 'weft.mesh/sticky: "cookie:a;Pth=/"', "Fix: did you mean `Path`"],
+    ["VirtualService", 'weft.mesh/sticky: "cookie:a;Max-Age=1h"', "Max-Age counts seconds"],
+    ["VirtualService", 'weft.mesh/sticky: "cookie:a;Path"', "needs a value"],
+    ["VirtualService", "weft.mesh/sticky-group: beta", "WEFT0381 error weft.mesh/sticky-group says"],
+    ["VirtualService", "weft.mesh/sticky-gruop: beta", "Fix: did you mean `weft.mesh/sticky-group`"],
+    ["VirtualService", "weft.mesh/colour: blue", "Fix: the annotations are weft.mesh/sticky, weft.mesh/sticky-group"],
+  ])("on a %s: %s", (kind, annotation, expected) => {
+    expect(findings(resource(kind, ROUTE, `name: a, annotations: {${annotation}}`)).join("\n")).toContain(expected);
+  });
+
+  it("belong on a VirtualService", () => {
+    expect(findings(resource("Service", "ports: [{port: 80}]", "name: a, annotations: {weft.mesh/sticky: 'header:x'}")).join()).toContain(
+      "means nothing on a Service",
+    );
+  });
+});
+
+describe("fields that are not built yet", () => {
+  it.each([
+    ["VirtualService", "hosts: [a], http: [{delegate: {name: b}}]", "delegate is not implemented yet: the route answers 404"],
+    ["DestinationRule", "host: a, trafficPolicy: {tls: {mode: SIMPLE}}", "tls is not implemented yet: connections are in plain text"],
+    ["DestinationRule", "host: a, subsets: [{name: v1, trafficPolicy: {proxyProtocol: {version: V1}}}]", "proxyProtocol is not implemented yet"],
+    [
+      "DestinationRule",
+      "host: a, trafficPolicy: {portLevelSettings: [{port: {number: 80}, loadBalancer: {warmup: {duration: 10s}}}]}",
+      "warmup is not implemented yet",
+    ],
+    [
+      "Gateway",
+      'servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}]',
+      "protocol is not implemented yet: the server does not listen",
+    ],
+  ])("%s {%s} gets a warning by name", (kind, spec, expected) => {
+    const found = findings(resource(kind, spec));
+    expect(found.join("\n")).toContain(expected);
+    expect(found.every((line) => line.includes("warning"))).toBe(true);
+  });
+
+  it.each([
+    ["VirtualService", ROUTE],
+    ["DestinationRule", "host: a, trafficPolicy: {tls: {mode: DISABLE}, loadBalancer: {simple: RANDOM}}, subsets: [{name: v1, labels: {version: v1}}]"],
+    ["Gateway", 'selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]'],
+  ])("%s {%s} gets none", (kind, spec) => {
+    expect(findings(resource(kind, spec))).toEqual([]);
+  });
+});
+
+describe("Services, Deployments and the MeshConfig", () => {
+  const deployment = (selector: string, labels: string): string =>
+    `selector: {matchLabels: {${selector}}}, template: {metadata: {labels: {${labels}}}, spec: {containers: [{name: a, image: a}]}}`;
+
+  it.each([
+    ["Service", "selector: {app: a}", "the Service has no ports"],
+    ["Service", "ports: [{port: 80}, {port: 81, name: b}]", "each of several ports needs a name"],
+    ["Service", "ports: [{port: 80, name: a}, {port: 81, name: a}]", 'the port name "a" stands twice'],
+    ["Service", "ports: [{port: 80, name: a}, {port: 80, name: b}]", "the port 80 stands twice"],
+    ["Service", "ports: [{port: 53, protocol: UDP}]", "warning the mesh does not carry UDP"],
+    ["Service", "type: ExternalName", "names no host"],
+    ["Deployment", deployment("app: a", "app: b"), "the selector does not select the Deployment's own pods"],
+    ["Deployment", deployment("app: a", "app: a, 'x y': z"), '"x y" is not the name of a label'],
+    ["MeshConfig", "localityLbSetting: {distribute: [{from: a, to: {b: 50}}]}", "the shares add up to 50"],
+  ])("%s {%s}", (kind, spec, expected) => {
+    expect(findings(resource(kind, spec)).join("\n")).toContain(expected);
+  });
+
+  it.each([
+    ["Service", "ports: [{port: 53, name: a}, {port: 53, name: b, protocol: UDP}]"],
+    ["Service", "clusterIP: None, selector: {app: a}"],
+    ["Deployment", deployment("app: a", "app: a, version: v1")],
+  ])("%s {%s} is right", (kind, spec) => {
+    expect(findings(resource(kind, spec)).filter((line) => line.includes("error"))).toEqual([]);
+  });
+});
