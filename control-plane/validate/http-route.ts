@@ -73,7 +73,7 @@ function checkAuthorities(route: HttpRoute, path: FieldPath): readonly Problem[]
 }
 
 /** One set of conditions at `path`. */
-export function checkHttpMatch(match: HttpMatch, path: FieldPath): readonly Problem[] {
+function checkHttpMatch(match: HttpMatch, path: FieldPath): readonly Problem[] {
   const problems: Problem[] = [
     ...checkMatchedHeaders(match.headers, [...path, "headers"]),
     ...checkMatchedHeaders(match.withoutHeaders, [...path, "withoutHeaders"]),

@@ -25,15 +25,13 @@ const VIRTUAL_SERVICE: readonly NotBuilt[] = (
 const POLICY_FIELDS: readonly (readonly [path: string, instead: string, unless?: (value: unknown) => boolean])[] = [
   ["tunnel", "connections are not tunnelled"],
   ["proxyProtocol", "no PROXY protocol is sent"],
-  ["retryBudget", "retries are bounded by connectionPool.http.maxRetries alone"],
+  ["retryBudget.budgetInterval", "the budget counts the requests in flight"],
   ["tls", "connections are in plain text", (value) => !isOfMode(value) || value.mode === undefined || value.mode === "DISABLE"],
-  ["loadBalancer.warmup", "a new endpoint gets its full share at once"],
-  ["loadBalancer.warmupDurationSecs", "a new endpoint gets its full share at once"],
-  ["loadBalancer.zoneAwareLbSetting", "the own zone is preferred by priorities"],
+  ["loadBalancer.simple", "the endpoints of the service are balanced by LEAST_REQUEST", (value) => value !== "PASSTHROUGH"],
+  ["outlierDetection.outlierDetectionHttpErrorCodes", "every 5xx counts, and no other code", (value) => Array.isArray(value) && value.length === 0],
 ];
 
 const DESTINATION_RULE: readonly NotBuilt[] = [
-  { kind: "DestinationRule", path: ["spec", "workloadSelector"], instead: "the rule holds for every workload" },
   ...["trafficPolicy", "subsets.*.trafficPolicy", "trafficPolicy.portLevelSettings.*", "subsets.*.trafficPolicy.portLevelSettings.*"].flatMap((policy) =>
     POLICY_FIELDS.map(
       ([field, instead, unless]): NotBuilt => ({

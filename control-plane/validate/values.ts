@@ -22,7 +22,7 @@ export function checkPercentage(percentage: { readonly value: number } | undefin
 const MAX_REGEX = 1024;
 
 /** Why Envoy would refuse this regular expression. */
-export function regexFault(regex: string): string | undefined {
+function regexFault(regex: string): string | undefined {
   if (regex === "") return "a regular expression must not be empty";
   if (regex.length > MAX_REGEX) return `a regular expression has at most ${MAX_REGEX} characters, and this one has ${regex.length}`;
   try {
