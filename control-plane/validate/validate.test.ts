@@ -121,8 +121,8 @@ describe("fields that are not built yet", () => {
     ["DestinationRule", "host: a, subsets: [{name: v1, trafficPolicy: {proxyProtocol: {version: V1}}}]", "proxyProtocol is not implemented yet"],
     [
       "DestinationRule",
-      "host: a, trafficPolicy: {portLevelSettings: [{port: {number: 80}, loadBalancer: {warmup: {duration: 10s}}}]}",
-      "warmup is not implemented yet",
+      "host: a, trafficPolicy: {portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: PASSTHROUGH}}]}",
+      "simple is not implemented yet",
     ],
     [
       "Gateway",
