@@ -34,18 +34,18 @@ export function destinationsOf(virtualService: VirtualService): readonly PlacedD
   const { http, tls, tcp } = virtualService.spec;
   const placed: PlacedDestination[] = [];
   http.forEach((route, i) => {
-    route.route.forEach(({ destination, weight }, j) => {
-      placed.push({ destination, path: ["spec", "http", i, "route", j, "destination"], weight, siblings: route.route.length });
+    route.route.forEach(({ destination }, j) => {
+      placed.push({ destination, path: ["spec", "http", i, "route", j, "destination"] });
     });
-    if (route.mirror !== undefined) placed.push({ destination: route.mirror, path: ["spec", "http", i, "mirror"], weight: 0, siblings: 1 });
+    if (route.mirror !== undefined) placed.push({ destination: route.mirror, path: ["spec", "http", i, "mirror"] });
     route.mirrors.forEach(({ destination }, j) => {
-      placed.push({ destination, path: ["spec", "http", i, "mirrors", j, "destination"], weight: 0, siblings: 1 });
+      placed.push({ destination, path: ["spec", "http", i, "mirrors", j, "destination"] });
     });
   });
   for (const [kind, routes] of [["tls", tls] as const, ["tcp", tcp] as const]) {
     routes.forEach((route, i) => {
-      route.route.forEach(({ destination, weight }, j) => {
-        placed.push({ destination, path: ["spec", kind, i, "route", j, "destination"], weight, siblings: route.route.length });
+      route.route.forEach(({ destination }, j) => {
+        placed.push({ destination, path: ["spec", kind, i, "route", j, "destination"] });
       });
     });
   }
@@ -55,7 +55,4 @@ export function destinationsOf(virtualService: VirtualService): readonly PlacedD
 export interface PlacedDestination {
   readonly destination: VirtualService["spec"]["http"][number]["route"][number]["destination"];
   readonly path: readonly (string | number)[];
-  readonly weight: number;
-  /** How many destinations share the route, this one included. */
-  readonly siblings: number;
 }

@@ -41,7 +41,7 @@ export function applyIstioLocality<Member extends WeightedEndpoint>(
 }
 
 /** Weights as written; a target that covers several groups is divided by their own weights, rounded up. Groups that no target covers lose their endpoints. */
-export function distribute<Member>(
+function distribute<Member>(
   groups: readonly LocalityGroup<Member>[],
   from: Locality,
   settings: LocalityLbSetting["distribute"],
@@ -67,7 +67,7 @@ export function distribute<Member>(
 const LEVELS = 5;
 
 /** Near groups first; where the caller's region has a failover region, that one before the rest. Refines priorities that are set already. */
-export function regionFailover<Member>(
+function regionFailover<Member>(
   groups: readonly LocalityGroup<Member>[],
   from: Locality,
   failover: LocalityLbSetting["failover"],
@@ -93,7 +93,7 @@ function localityDistance(a: Locality, b: Locality): 0 | 1 | 2 | 3 {
  * The more labels of the list agree with the caller's, from the first on, the earlier; each group is divided by that. `label=value` compares with that value
  * instead of the caller's own. A caller without labels changes nothing.
  */
-export function labelPriorities<Member extends WeightedEndpoint>(
+function labelPriorities<Member extends WeightedEndpoint>(
   groups: readonly LocalityGroup<Member>[],
   labels: Readonly<Record<string, string>>,
   failoverPriority: readonly string[],

@@ -70,7 +70,7 @@ function istioPlan(settings: MeshConfigSpec, policy: EffectivePolicy): LocalityP
 }
 
 /** Whether a pool has a limit that every request to the destination is to count against. */
-export function hasLimits(pool: ConnectionPool | undefined): boolean {
+function hasLimits(pool: ConnectionPool | undefined): boolean {
   const { tcp, http } = pool ?? {};
   return [tcp?.maxConnections, http?.http1MaxPendingRequests, http?.http2MaxRequests, http?.maxRetries].some((limit) => limit !== undefined);
 }

@@ -1,7 +1,7 @@
 // The endpoints of a destination as one place sees them: grouped by locality, with priorities and weights, and the name of that view.
 import { compareText } from "../model/diagnostic.ts";
 import { type Locality, localityText } from "./instance.ts";
-import { compact, distribute, type LocalityGroup, labelPriorities, priorityLabel, regionFailover, type Viewpoint } from "./istio-locality.ts";
+import { applyIstioLocality, compact, type LocalityGroup, priorityLabel, type Viewpoint } from "./istio-locality.ts";
 import type { LocalityPlan } from "./locality.ts";
 import type { Endpoint } from "./mesh.ts";
 
@@ -63,7 +63,7 @@ function order(
     case "alike":
       return groups;
     case "weights": {
-      const weighted = distribute(groups, from.locality, plan.distribute);
+      const weighted = applyIstioLocality(groups, from, { distribute: plan.distribute, failover: [], failoverPriority: [] }, plan.failover);
       if (!plan.failover) return weighted;
       // The places that are written have the first priority; all others stand by, where Istio would drop them.
       return weighted.map((group, index) => (group.endpoints.length > 0 ? group : { ...group, priority: 1, endpoints: groups[index]?.endpoints ?? [] }));
@@ -83,11 +83,8 @@ function byPriorities(
   from: Viewpoint,
   groups: readonly LocalityGroup<PlacedEndpoint>[],
 ): readonly LocalityGroup<PlacedEndpoint>[] {
-  if (failoverPriority.length > 0) {
-    const byLabels = labelPriorities(groups, from.labels, failoverPriority);
-    return failover.length === 0 ? byLabels : regionFailover(byLabels, from.locality, failover);
-  }
-  return defaults === "istio" ? regionFailover(groups, from.locality, failover) : nearestFirst(groups, from.locality, failover);
+  if (defaults === "weft" && failoverPriority.length === 0) return nearestFirst(groups, from.locality, failover);
+  return applyIstioLocality(groups, from, { distribute: [], failover, failoverPriority }, true);
 }
 
 /** Own zone, own region, the region that `failover` names, the rest. Subzones are alike: Envoy would leave a rack with one endpoint at its first failure. */

@@ -42,6 +42,6 @@ function endpointMetadata({ name, workload, namespace, labels, locality }: Insta
 }
 
 /** Envoy spells subzone as one word with a capital inside. */
-export function envoyLocality({ region, zone, subzone }: Locality): { readonly region: string; readonly zone: string; readonly subZone: string } {
+function envoyLocality({ region, zone, subzone }: Locality): { readonly region: string; readonly zone: string; readonly subZone: string } {
   return { region, zone, subZone: subzone };
 }
