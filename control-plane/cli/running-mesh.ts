@@ -5,6 +5,7 @@ import type { RunnerApi } from "../local/api.ts";
 import { answersOn, callRunnerAt } from "../local/api-client.ts";
 import { socketPathOf, stateFolderOf, stateFoldersOf } from "../local/state-folder.ts";
 import { CommandError, EXIT } from "./command-error.ts";
+import { typedPath } from "./typed-path.ts";
 
 /** The question of one command to the mesh that it is about. Rejects with a CommandError. */
 export type AskRunner = <Name extends keyof RunnerApi>(name: Name, body: RunnerApi[Name]["request"]) => Promise<RunnerApi[Name]["answer"]>;
@@ -24,7 +25,7 @@ export async function findRunningMesh(dir: string | undefined): Promise<AskRunne
   const [only, ...others] = running;
   if (only === undefined) throw new CommandError("no mesh runs", "Start one: npx weft up FOLDER");
   if (others.length > 0) {
-    const folders = running.map(({ folder }) => folder).sort();
+    const folders = running.map(({ folder }) => typedPath(folder, process.cwd())).sort();
     throw new CommandError(`several meshes run: ${folders.join(", ")}`, `Name one: --dir ${folders[0]}`, EXIT.usage);
   }
   return only.ask;

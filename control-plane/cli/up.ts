@@ -1,6 +1,6 @@
 // `weft up`: runs the mesh of a folder until Ctrl-C, and says what happens: to a person as text, to a program as one event a line.
 import { readFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import type { RunnerEvent } from "../local/events.ts";
 import { runMesh } from "../local/run.ts";
 import type { Diagnostic } from "../model/diagnostic.ts";
@@ -9,6 +9,7 @@ import { countText, diagnosticText, newDiagnostics } from "./diagnostic-text.ts"
 import { readyText } from "./ready-text.ts";
 import { failed } from "./running-mesh.ts";
 import { type Style, styleOf } from "./style.ts";
+import { typedPath } from "./typed-path.ts";
 
 export interface UpOptions {
   readonly output: string;
@@ -119,7 +120,7 @@ function textVoice(folder: string, style: Style): Voice {
 function eventText(event: Exclude<RunnerEvent, { event: "diagnostics" }>, elapsedMs: number | undefined, style: Style): string | undefined {
   switch (event.event) {
     case "ready":
-      return readyText(event, asTyped(event.folder), style);
+      return readyText(event, typedPath(event.folder, process.cwd()), style);
     case "workload":
       if (event.state === "crashed") return style.red(`✗ ${event.text}`);
       return elapsedMs !== undefined && event.state === "starting" ? undefined : style.dim(`  ${event.text}`);
@@ -133,12 +134,6 @@ function eventText(event: Exclude<RunnerEvent, { event: "diagnostics" }>, elapse
     case "stopped":
       return elapsedMs === undefined ? `• ${event.text}` : `• ${event.text} ${style.dim(`${(elapsedMs / 1000).toFixed(1)} s`)}`;
   }
-}
-
-/** A folder as its user would type it here. */
-function asTyped(folder: string): string {
-  const path = relative(process.cwd(), folder) || ".";
-  return path.startsWith("..") ? folder : path;
 }
 
 async function diagnosticsText(folder: string, now: readonly Diagnostic[], before: readonly Diagnostic[], style: Style): Promise<string> {

@@ -9,7 +9,7 @@ const DEMOS = [
   { folder: "examples/blue-green", title: "Demo 2, canary", describe: describeCanary },
 ];
 
-/** Starts one mesh and resolves with its `ready` event; everything else that it says is shown with the demo's folder before it. Rejects when it ends before. */
+/** Starts one mesh and resolves with its `ready` event; what else is worth telling is shown with the demo's folder before it. Rejects when it ends before. */
 function startDemo({ folder }, children, onEnd) {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [join(ROOT, "control-plane/cli/weft.mjs"), "up", folder, "--output", "json"], {
@@ -23,7 +23,9 @@ function startDemo({ folder }, children, onEnd) {
       if (event.event === "ready") {
         ready = true;
         resolve(event);
-      } else if (event.text && (!ready || worthTelling(event))) process.stderr.write(`  [${folder}] ${event.text}\n`);
+      } else {
+        for (const text of worthTelling(event, ready)) process.stderr.write(`  [${folder}] ${text}\n`);
+      }
     });
     child.on("close", (code) => {
       const error = new Error(`weft up ${folder} ended with exit code ${code}`);
@@ -33,9 +35,19 @@ function startDemo({ folder }, children, onEnd) {
   });
 }
 
-/** Once the addresses stand on the screen, only what their reader has caused, or must know, is added. */
-function worthTelling({ event, state }) {
-  return event === "applied" || event === "diagnostics" || state === "crashed" || state === "stopped" || state === "ready" || state === "ended";
+/** The lines of an event that its reader has waited for, has caused, or must know. Notes wait until all is ready: much is only on its way before. */
+function worthTelling(event, ready) {
+  switch (event.event) {
+    case "progress":
+    case "applied":
+      return [event.text];
+    case "workload":
+      return event.state === "starting" ? [] : [event.text];
+    case "diagnostics":
+      return event.text.split("\n").filter((_, index) => ready || (event.diagnostics[index]?.severity ?? "info") !== "info");
+    default:
+      return event.state === "crashed" || event.state === "ended" ? [event.text] : [];
+  }
 }
 
 function describeShop(ready) {
