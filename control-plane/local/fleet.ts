@@ -160,7 +160,7 @@ export function createFleet(options: FleetOptions): Fleet {
         probe: probeOf(container, places),
         proxy: proxyOf({ identity, places, logs }),
         envoy,
-        changed: settled,
+        changed: reconcileSoon,
         onProgram: (text) => {
           const before = problems.get(instanceKey(identity))?.text;
           if (text === undefined) problems.delete(instanceKey(identity));
@@ -173,7 +173,7 @@ export function createFleet(options: FleetOptions): Fleet {
   };
 
   /** An instance became ready or ceased to be: a roll may go on. Not from within the step that started it. */
-  const settled = (): void => {
+  const reconcileSoon = (): void => {
     setImmediate(reconcile);
   };
 
@@ -190,23 +190,27 @@ export function createFleet(options: FleetOptions): Fleet {
   /** One change after the other: claiming ports takes time. */
   const reconcileGateways = (wanted: Desired["gateways"]): void => {
     pendingGatewayChanges += 1;
-    gatewayChanges = gatewayChanges.then(async () => {
-      const identities = new Map(wanted.map((gateway) => [gatewayIdentity(gateway).id, gateway]));
-      for (const [id, gateway] of gateways) {
-        if (identities.has(id)) continue;
-        gateways.delete(id);
-        await gateway.end();
-      }
-      for (const [index, [id, gateway]] of [...identities].entries()) {
-        if (ending) break;
-        const known = gateways.get(id);
-        if (known !== undefined) await known.setPorts(gateway.ports);
-        else gateways.set(id, await startOneGateway(gateway, index === 0));
-      }
-      pendingGatewayChanges -= 1;
-      changed();
-    });
-    gatewayChanges.catch((error: Error) => envoy.emit({ event: "progress", text: `a gateway cannot be started: ${error.message}` }));
+    gatewayChanges = gatewayChanges
+      .then(() => bringGatewaysTo(wanted))
+      .catch((error: Error) => envoy.emit({ event: "progress", text: `a gateway cannot be started: ${error.message}` }))
+      .then(() => {
+        pendingGatewayChanges -= 1;
+        changed();
+      });
+  };
+  const bringGatewaysTo = async (wanted: Desired["gateways"]): Promise<void> => {
+    const identities = new Map(wanted.map((gateway) => [gatewayIdentity(gateway).id, gateway]));
+    for (const [id, gateway] of gateways) {
+      if (identities.has(id)) continue;
+      gateways.delete(id);
+      await gateway.end();
+    }
+    for (const [index, [id, gateway]] of [...identities].entries()) {
+      if (ending) return;
+      const known = gateways.get(id);
+      if (known !== undefined) await known.setPorts(gateway.ports);
+      else gateways.set(id, await startOneGateway(gateway, index === 0));
+    }
   };
   const startOneGateway = (gateway: Desired["gateways"][number], isFirst: boolean): Promise<LiveGateway> => {
     const identity = gatewayIdentity(gateway);
@@ -275,7 +279,7 @@ export function createFleet(options: FleetOptions): Fleet {
     end: async () => {
       ending = true;
       await Promise.all([...live.values()].map(({ endApplication }) => endApplication()));
-      await gatewayChanges.catch(() => undefined);
+      await gatewayChanges;
       await Promise.all([...[...live.values()].map(({ endSidecar }) => endSidecar()), ...[...gateways.values()].map(({ end }) => end())]);
     },
   };

@@ -40,6 +40,7 @@ describe.runIf(process.platform === "linux")("runner", () => {
   afterEach(async () => {
     await mesh?.stop();
     mesh = undefined;
+    delete process.env.WEFT_STATE;
     await rm(base, { recursive: true, force: true });
   });
 

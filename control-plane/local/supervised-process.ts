@@ -1,5 +1,5 @@
 // Keeps one program running: started in a process group of its own, its output in a file, started again when it ends, later each time.
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, renameSync, statSync } from "node:fs";
 import type { Guard } from "./guard.ts";
 
@@ -58,9 +58,11 @@ export function superviseProcess(spec: ProcessSpec, guard: Guard, events: Proces
     timer = undefined;
     if (startedAtMs > 0) restarts += 1;
     startedAtMs = performance.now();
-    const log = openLog(spec.logPath);
-    const child = spawn(spec.program, spec.args, { cwd: spec.directory, env: spec.env, detached: true, stdio: ["ignore", log, log] });
-    closeSync(log);
+    const child = spawnLogged(spec);
+    if (typeof child === "string") {
+      failed(events.onFailed, child);
+      return;
+    }
     child.once("error", (error) => {
       if (child.pid === undefined && !ending) failed(events.onFailed, error.message);
     });
@@ -102,6 +104,20 @@ export function superviseProcess(spec: ProcessSpec, guard: Guard, events: Proces
       clearTimeout(force);
     },
   };
+}
+
+/** The process, or why there can be none: a name or an environment that no system takes, a log that cannot be written. */
+function spawnLogged(spec: ProcessSpec): ChildProcess | string {
+  try {
+    const log = openLog(spec.logPath);
+    try {
+      return spawn(spec.program, spec.args, { cwd: spec.directory, env: spec.env, detached: true, stdio: ["ignore", log, log] });
+    } finally {
+      closeSync(log);
+    }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 /** Sends a signal to all processes of a group; one that is gone already has no need of it. */
