@@ -1,8 +1,11 @@
 // The access log: one line of JSON for each request or connection, in the proxy's file.
 import type { AccessLogSchema } from "../gen/envoy/config/accesslog/v3/accesslog_pb.js";
 import { FileAccessLogSchema } from "../gen/envoy/extensions/access_loggers/file/v3/file_pb.js";
+import type { Proxy } from "../mesh/instance.ts";
 import { packAny } from "./any.ts";
 import type { Init } from "./init.ts";
+
+type AccessLogInit = Init<typeof AccessLogSchema>;
 
 const CONNECTION = {
   time: "%START_TIME%",
@@ -32,16 +35,24 @@ const REQUEST = {
   userAgent: "%REQ(USER-AGENT)%",
 };
 
-/** The log of a listener; none where the proxy has no path for it. `direction`: which listener of the proxy it was, as people name it. */
-export function accessLog(kind: "request" | "connection", direction: "inbound" | "outbound", path: string | undefined): Init<typeof AccessLogSchema>[] {
-  if (path === undefined) return [];
-  const jsonFormat = { ...(kind === "request" ? REQUEST : CONNECTION), direction };
+/** A proxy never changes: what all of its listeners log by is made once. */
+const MADE = new WeakMap<Proxy, Map<string, AccessLogInit[]>>();
+
+/** The log of a proxy's listeners; none where it has no path for it. */
+export function accessLog(kind: "request" | "connection", direction: "inbound" | "outbound", proxy: Proxy): AccessLogInit[] {
+  if (proxy.accessLogPath === undefined) return [];
+  const made = MADE.get(proxy) ?? new Map<string, AccessLogInit[]>();
+  MADE.set(proxy, made);
+  const key = `${kind} ${direction}`;
+  const known = made.get(key) ?? fileLog({ ...(kind === "request" ? REQUEST : CONNECTION), direction }, proxy.accessLogPath);
+  made.set(key, known);
+  return known;
+}
+
+function fileLog(fields: Readonly<Record<string, string>>, path: string): AccessLogInit[] {
   const typedConfig = packAny(FileAccessLogSchema, {
     path,
-    accessLogFormat: {
-      case: "logFormat",
-      value: { format: { case: "jsonFormat", value: sorted(jsonFormat) } },
-    },
+    accessLogFormat: { case: "logFormat", value: { format: { case: "jsonFormat", value: sorted(fields) } } },
   });
   return [{ name: "envoy.access_loggers.file", configType: { case: "typedConfig", value: typedConfig } }];
 }

@@ -26,7 +26,7 @@ export interface ChoiceOptions {
 }
 
 /** One entry of weighted_clusters. */
-export interface WeightedEntry<Changes> {
+interface WeightedEntry<Changes> {
   readonly cluster: string;
   readonly width: number;
   readonly changes: Changes;

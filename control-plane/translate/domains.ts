@@ -1,7 +1,7 @@
 // The names by which a client in a namespace may call a host, and the one that it sends upstream.
 
 /** Shortest first: beside the client `reviews`; everywhere `reviews.default`, `reviews.default.svc`, and the full name. Other names have one form. */
-export function namesOfHost(hostname: string, clientNamespace: string, domain: string): readonly [string, ...string[]] {
+function namesOfHost(hostname: string, clientNamespace: string, domain: string): readonly [string, ...string[]] {
   const suffix = `.svc.${domain}`;
   const [name, namespace, ...more] = hostname.endsWith(suffix) ? hostname.slice(0, -suffix.length).split(".") : [];
   if (name === undefined || namespace === undefined || name === "*" || more.length > 0) return [hostname];

@@ -1,5 +1,6 @@
-// Envoy's HTTP connection manager as Weft's listeners use it: what they have in common, and the three kinds in which they differ.
+// Envoy's HTTP connection manager as Weft's listeners use it: what they have in common, and the kinds in which they differ.
 
+import { create, toBinary } from "@bufbuild/protobuf";
 import { HeaderValueOption_HeaderAppendAction } from "../gen/envoy/config/core/v3/base_pb.js";
 import type { FilterSchema } from "../gen/envoy/config/listener/v3/listener_components_pb.js";
 import { HTTPFaultSchema } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
@@ -13,6 +14,7 @@ import {
   type ResponseMapperSchema,
 } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { HeaderMutationSchema } from "../gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.js";
+import type { Proxy } from "../mesh/instance.ts";
 import { accessLog } from "./access-log.ts";
 import { packAny } from "./any.ts";
 import { ADS_WITHOUT_LIMIT } from "./config-source.ts";
@@ -22,96 +24,23 @@ import { DECIDING_FILTER, EXPLAINING_FILTER } from "./filter-resources.ts";
 import type { Init } from "./init.ts";
 import { RETRY_MARKER_HEADER } from "./names.ts";
 import { PASS_THROUGH_FILTER } from "./pass-through.ts";
-import { directResponse } from "./route-action.ts";
+import { directResponse, timeouts } from "./route-action.ts";
+import { MATCH_ALL } from "./route-match.ts";
 
 type ManagerInit = Init<typeof HttpConnectionManagerSchema>;
 type HttpFilterInit = Init<typeof HttpFilterSchema>;
 export type NetworkFilterInit = Init<typeof FilterSchema>;
 
-/** What a listener is for, where its kind does not say. */
+/** Who listens, and by which name its statistics go. */
 export interface ManagerOptions {
   readonly statPrefix: string;
-  readonly accessLogPath: string | undefined;
-}
-
-/** Requests of a sidecar's program, or (`edge`) of a gateway's clients. `forwardProxy`: their targets stand in the requests, and may be unknown to the mesh. */
-export function outboundManager(
-  routeConfiguration: string,
-  options: ManagerOptions & { readonly edge: boolean; readonly forwardProxy: boolean },
-): NetworkFilterInit {
-  const { edge, forwardProxy, accessLogPath } = options;
-  return manager(options, {
-    routeSpecifier: rds(routeConfiguration),
-    accessLog: accessLog("request", "outbound", accessLogPath),
-    useRemoteAddress: edge,
-    upgradeConfigs: upgrades(forwardProxy ? ["websocket", "CONNECT"] : ["websocket"]),
-    ...(forwardProxy ? { httpProtocolOptions: { allowAbsoluteUrl: true } } : {}),
-    httpFilters: [FAULTS, DECIDING_FILTER, ...(forwardProxy ? [PASS_THROUGH_FILTER] : []), ROUTER],
-  });
-}
-
-/** Answers what the routes would do, and never lets a request through. */
-export function explainManager(routeConfiguration: string, options: ManagerOptions): NetworkFilterInit {
-  return manager(options, {
-    routeSpecifier: rds(routeConfiguration),
-    useRemoteAddress: false,
-    httpFilters: [EXPLAINING_FILTER, ROUTER],
-    localReplyConfig: { mappers: [NO_ROUTE] },
-  });
-}
-
-/** Requests to the program beside the sidecar. */
-export function inboundManager(cluster: string, options: ManagerOptions): NetworkFilterInit {
-  const retryPolicy = { retryOn: "reset-before-request", numRetries: 2 };
-  const action = {
-    clusterSpecifier: { case: "cluster", value: cluster },
-    timeout: duration(0),
-    maxStreamDuration: { grpcTimeoutHeaderMax: duration(0) },
-    retryPolicy,
-  } as const;
-  const routes = [{ name: "default", match: { pathSpecifier: { case: "prefix", value: "/" } }, action: { case: "route", value: action } } as const];
-  return manager(options, {
-    routeSpecifier: {
-      case: "routeConfig",
-      // What the program itself says by the marker's name is not the sidecar's word.
-      value: { name: cluster, virtualHosts: [{ name: cluster, domains: ["*"], routes }], responseHeadersToRemove: [RETRY_MARKER_HEADER] },
-    },
-    accessLog: accessLog("request", "inbound", options.accessLogPath),
-    useRemoteAddress: false,
-    upgradeConfigs: upgrades(["websocket"]),
-    httpFilters: [ROUTER],
-    localReplyConfig: { mappers: [retryMarker("unsent", ["UF", "UO", "UH"]), retryMarker("reset", ["UC"])] },
-  });
-}
-
-function manager({ statPrefix }: ManagerOptions, init: ManagerInit): NetworkFilterInit {
-  const typedConfig = packAny(HttpConnectionManagerSchema, {
-    statPrefix,
-    // A stream may be silent for as long as it likes, as in Istio.
-    streamIdleTimeout: duration(0),
-    serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
-    normalizePath: true,
-    pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.KEEP_UNCHANGED,
-    earlyHeaderMutationExtensions: [
-      { name: "envoy.http.early_header_mutation.header_mutation", typedConfig: packAny(HeaderMutationSchema, OWN_HEADERS_REMOVED) },
-    ],
-    ...init,
-  });
-  return { name: "envoy.filters.network.http_connection_manager", configType: { case: "typedConfig", value: typedConfig } };
+  readonly proxy: Proxy;
 }
 
 /** No client may speak in the proxies' own headers. */
 const OWN_HEADERS_REMOVED: Init<typeof HeaderMutationSchema> = {
   mutations: [{ action: { case: "removeOnMatch", value: { keyMatcher: { matchPattern: { case: "prefix", value: "x-weft-" } } } } }],
 };
-
-function rds(routeConfigName: string): NonNullable<ManagerInit["routeSpecifier"]> {
-  return { case: "rds", value: { configSource: ADS_WITHOUT_LIMIT, routeConfigName } };
-}
-
-function upgrades(types: readonly string[]): Init<typeof HttpConnectionManager_UpgradeConfigSchema>[] {
-  return types.map((upgradeType) => ({ upgradeType }));
-}
 
 /** Without the headers by which Envoy tells about itself: a program gets what the other program sent. */
 const ROUTER: HttpFilterInit = {
@@ -148,4 +77,84 @@ function bodyOf(error: string): Init<typeof ResponseMapperSchema> {
       contentType: "application/json",
     },
   };
+}
+
+const upgradesTo = (...types: readonly string[]): Init<typeof HttpConnectionManager_UpgradeConfigSchema>[] => types.map((upgradeType) => ({ upgradeType }));
+
+/**
+ * The part that all managers of a kind have in common, encoded. A mesh has a manager for each (proxy, service), so that only what differs is
+ * encoded for each: protobuf merges messages whose bytes stand one after the other. Source: Protocol Buffers, "Encoding", last one wins.
+ */
+function encodeKind(init: ManagerInit): Uint8Array {
+  const manager = create(HttpConnectionManagerSchema, {
+    // A stream may be silent for as long as it likes, as in Istio.
+    streamIdleTimeout: duration(0),
+    serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
+    normalizePath: true,
+    pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.KEEP_UNCHANGED,
+    earlyHeaderMutationExtensions: [
+      { name: "envoy.http.early_header_mutation.header_mutation", typedConfig: packAny(HeaderMutationSchema, OWN_HEADERS_REMOVED) },
+    ],
+    ...init,
+  });
+  return toBinary(HttpConnectionManagerSchema, manager);
+}
+
+const KINDS = {
+  sidecar: encodeKind({ useRemoteAddress: false, upgradeConfigs: upgradesTo("websocket"), httpFilters: [FAULTS, DECIDING_FILTER, ROUTER] }),
+  forwardProxy: encodeKind({
+    useRemoteAddress: false,
+    upgradeConfigs: upgradesTo("websocket", "CONNECT"),
+    httpProtocolOptions: { allowAbsoluteUrl: true },
+    httpFilters: [FAULTS, DECIDING_FILTER, PASS_THROUGH_FILTER, ROUTER],
+  }),
+  gateway: encodeKind({ useRemoteAddress: true, upgradeConfigs: upgradesTo("websocket"), httpFilters: [FAULTS, DECIDING_FILTER, ROUTER] }),
+  explain: encodeKind({ useRemoteAddress: false, httpFilters: [EXPLAINING_FILTER, ROUTER], localReplyConfig: { mappers: [NO_ROUTE] } }),
+  inbound: encodeKind({
+    useRemoteAddress: false,
+    upgradeConfigs: upgradesTo("websocket"),
+    httpFilters: [ROUTER],
+    localReplyConfig: { mappers: [retryMarker("unsent", ["UF", "UO", "UH"]), retryMarker("reset", ["UC"])] },
+  }),
+};
+
+/**
+ * Requests on their way to services: from a sidecar's program, from a program whose targets stand in the requests and may be unknown to the mesh
+ * (`forwardProxy`), or from a gateway's clients.
+ */
+export function outboundManager(
+  kind: "sidecar" | "forwardProxy" | "gateway",
+  routeConfiguration: string,
+  { statPrefix, proxy }: ManagerOptions,
+): NetworkFilterInit {
+  return manager(kind, { statPrefix, routeSpecifier: rds(routeConfiguration), accessLog: accessLog("request", "outbound", proxy) });
+}
+
+/** Answers what the routes would do, and never lets a request through. */
+export function explainManager(routeConfiguration: string, statPrefix: string): NetworkFilterInit {
+  return manager("explain", { statPrefix, routeSpecifier: rds(routeConfiguration) });
+}
+
+/** Requests to the program beside the sidecar. */
+export function inboundManager(cluster: string, { statPrefix, proxy }: ManagerOptions): NetworkFilterInit {
+  const retryPolicy = { retryOn: "reset-before-request", numRetries: 2 };
+  const action = { ...timeouts(undefined), clusterSpecifier: { case: "cluster", value: cluster }, retryPolicy } as const;
+  const routes = [{ name: "default", match: MATCH_ALL, action: { case: "route", value: action } } as const];
+  const virtualHosts = [{ name: cluster, domains: ["*"], routes }];
+  return manager("inbound", {
+    statPrefix,
+    // What the program itself says by the marker's name is not the sidecar's word.
+    routeSpecifier: { case: "routeConfig", value: { name: cluster, virtualHosts, responseHeadersToRemove: [RETRY_MARKER_HEADER] } },
+    accessLog: accessLog("request", "inbound", proxy),
+  });
+}
+
+function manager(kind: keyof typeof KINDS, init: ManagerInit): NetworkFilterInit {
+  const value = Buffer.concat([KINDS[kind], toBinary(HttpConnectionManagerSchema, create(HttpConnectionManagerSchema, init))]);
+  const typedConfig = { typeUrl: `type.googleapis.com/${HttpConnectionManagerSchema.typeName}`, value };
+  return { name: "envoy.filters.network.http_connection_manager", configType: { case: "typedConfig", value: typedConfig } };
+}
+
+function rds(routeConfigName: string): NonNullable<ManagerInit["routeSpecifier"]> {
+  return { case: "rds", value: { configSource: ADS_WITHOUT_LIMIT, routeConfigName } };
 }

@@ -6,7 +6,7 @@ import { TcpProxySchema } from "../gen/envoy/extensions/filters/network/tcp_prox
 import type { GatewayPort, InboundPort, ListenAddress, Proxy, ServiceListener } from "../mesh/instance.ts";
 import { accessLog } from "./access-log.ts";
 import { packAny } from "./any.ts";
-import { explainManager, inboundManager, type ManagerOptions, type NetworkFilterInit, outboundManager } from "./http-connection-manager.ts";
+import { explainManager, inboundManager, type NetworkFilterInit, outboundManager } from "./http-connection-manager.ts";
 import type { Init } from "./init.ts";
 import { EXPLAIN_FILTER, FILTER, gatewayRouteName, HTTP_PROXY_ROUTE, inboundClusterName, serviceRouteName } from "./names.ts";
 import type { ResourceOrigin, TranslatedResource } from "./resource.ts";
@@ -26,15 +26,7 @@ export function serviceListeners(
   const route = serviceRouteName(hostname, port);
   const name = `outbound|${port}||${hostname}`;
   return [
-    httpListener(
-      name,
-      listen,
-      "OUTBOUND",
-      route,
-      FILTER,
-      [origin],
-      outboundManager(route, { ...managerOptions(proxy, name), edge: false, forwardProxy: false }),
-    ),
+    httpListener(name, listen, "OUTBOUND", route, FILTER, [origin], outboundManager("sidecar", route, { statPrefix: name, proxy })),
     explainListener({ address: listen.address, port: explainPort }, route, [origin]),
   ];
 }
@@ -52,7 +44,7 @@ export function tcpServiceListener(
     others.length === 0
       ? ({ case: "cluster", value: first?.cluster ?? "" } as const)
       : ({ case: "weightedClusters", value: { clusters: shares.map(({ cluster, weight }) => ({ name: cluster, weight })) } } as const);
-  const filter = tcpProxy(name, clusterSpecifier, "outbound", proxy.accessLogPath);
+  const filter = tcpProxy(name, clusterSpecifier, "outbound", proxy);
   return listener(
     name,
     listen,
@@ -66,7 +58,7 @@ export function tcpServiceListener(
 /** The HTTP proxy port. */
 export function httpProxyListeners(proxy: Proxy, httpProxy: NonNullable<Proxy["httpProxy"]>): readonly TranslatedResource[] {
   const { address, port, explainPort } = httpProxy;
-  const manager = outboundManager(HTTP_PROXY_ROUTE, { ...managerOptions(proxy, HTTP_PROXY_ROUTE), edge: false, forwardProxy: true });
+  const manager = outboundManager("forwardProxy", HTTP_PROXY_ROUTE, { statPrefix: HTTP_PROXY_ROUTE, proxy });
   return [
     httpListener(HTTP_PROXY_ROUTE, { address, port }, "OUTBOUND", HTTP_PROXY_ROUTE, FILTER, [], manager),
     explainListener({ address, port: explainPort }, HTTP_PROXY_ROUTE, []),
@@ -82,7 +74,7 @@ export function gatewayListeners(
   const route = gatewayRouteName(number);
   const name = `gateway|${number}`;
   return [
-    httpListener(name, listen, "OUTBOUND", route, FILTER, origins, outboundManager(route, { ...managerOptions(proxy, name), edge: true, forwardProxy: false })),
+    httpListener(name, listen, "OUTBOUND", route, FILTER, origins, outboundManager("gateway", route, { statPrefix: name, proxy })),
     explainListener({ address: listen.address, port: explainPort }, route, origins),
   ];
 }
@@ -91,19 +83,13 @@ export function gatewayListeners(
 export function inboundListener(proxy: Proxy, { containerPort, listen }: InboundPort, isHttp: boolean): TranslatedResource {
   const cluster = inboundClusterName(containerPort);
   const name = `inbound|${containerPort}`;
-  const filter = isHttp
-    ? inboundManager(cluster, managerOptions(proxy, name))
-    : tcpProxy(name, { case: "cluster", value: cluster }, "inbound", proxy.accessLogPath);
+  const filter = isHttp ? inboundManager(cluster, { statPrefix: name, proxy }) : tcpProxy(name, { case: "cluster", value: cluster }, "inbound", proxy);
   return listener(name, listen, "INBOUND", [filter], [], [`cluster/${cluster}`]);
 }
 
 function explainListener(listen: ListenAddress, route: string, origins: readonly ResourceOrigin[]): TranslatedResource {
   const name = `explain|${route}`;
-  return httpListener(name, listen, "OUTBOUND", route, EXPLAIN_FILTER, origins, explainManager(route, { statPrefix: name, accessLogPath: undefined }));
-}
-
-function managerOptions({ accessLogPath }: Proxy, statPrefix: string): ManagerOptions {
-  return { statPrefix, accessLogPath };
+  return httpListener(name, listen, "OUTBOUND", route, EXPLAIN_FILTER, origins, explainManager(route, name));
 }
 
 function httpListener(
@@ -139,8 +125,8 @@ function tcpProxy(
   statPrefix: string,
   clusterSpecifier: NonNullable<Init<typeof TcpProxySchema>["clusterSpecifier"]>,
   direction: "inbound" | "outbound",
-  accessLogPath: string | undefined,
+  proxy: Proxy,
 ): NetworkFilterInit {
-  const typedConfig = packAny(TcpProxySchema, { statPrefix, clusterSpecifier, accessLog: accessLog("connection", direction, accessLogPath) });
+  const typedConfig = packAny(TcpProxySchema, { statPrefix, clusterSpecifier, accessLog: accessLog("connection", direction, proxy) });
   return { name: "envoy.filters.network.tcp_proxy", configType: { case: "typedConfig", value: typedConfig } };
 }

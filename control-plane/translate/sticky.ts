@@ -1,8 +1,8 @@
 // The annotations `weft.mesh/sticky` and `weft.mesh/sticky-group` of a VirtualService: what makes a weighted choice stay. Istio's API has no field for it.
 import type { StickyKey } from "./decision-record.ts";
 
-export const STICKY_ANNOTATION = "weft.mesh/sticky";
-export const STICKY_GROUP_ANNOTATION = "weft.mesh/sticky-group";
+const STICKY_ANNOTATION = "weft.mesh/sticky";
+const STICKY_GROUP_ANNOTATION = "weft.mesh/sticky-group";
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const ATTRIBUTES = /^[!-~]+$/;
@@ -11,7 +11,7 @@ const ATTRIBUTES = /^[!-~]+$/;
  * `header:NAME`, `cookie:NAME` (read only), or `cookie:NAME;Path=/;Max-Age=3600`, whose attributes ask for a cookie where a client has none.
  * Undefined where the text is none of these. Source of the names' alphabet: RFC 9110, section 5.6.2.
  */
-export function parseSticky(text: string): StickyKey | undefined {
+function parseSticky(text: string): StickyKey | undefined {
   const [, kind, rest = ""] = /^\s*(header|cookie):(.*?)\s*$/.exec(text) ?? [];
   const [name = "", ...attributes] = rest.split(";").map((part) => part.trim());
   if (!TOKEN.test(name)) return undefined;
