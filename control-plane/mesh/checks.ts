@@ -9,7 +9,7 @@ import { oneVirtualServicePerHost } from "./check-virtual-services.ts";
 import type { Mesh } from "./mesh.ts";
 
 /** A check reads the mesh (and the Deployments, which say what will run) and gives its findings. */
-export type MeshCheck = (mesh: Mesh, deployments: readonly Deployment[]) => readonly Diagnostic[];
+type MeshCheck = (mesh: Mesh, deployments: readonly Deployment[]) => readonly Diagnostic[];
 
 const CHECKS: readonly MeshCheck[] = Object.freeze([
   destinationsAreKnown,

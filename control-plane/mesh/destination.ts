@@ -11,7 +11,7 @@ import { balancedSplit, quantise, SHARE_UNITS, type ZoneShares } from "./zone-sp
 import { zoneLoads, zoneName } from "./zones.ts";
 
 /** One cluster of a destination, with its share of the destination's requests, a whole number above 0. */
-export interface DestinationEntry {
+interface DestinationEntry {
   readonly cluster: { readonly hostname: string; readonly port: number; readonly subset: string; readonly zone?: string };
   readonly share: number;
 }

@@ -52,6 +52,7 @@ export function destinationsOf(virtualService: VirtualService): readonly PlacedD
   return placed;
 }
 
+/** A destination, and where it stands in the document. */
 export interface PlacedDestination {
   readonly destination: VirtualService["spec"]["http"][number]["route"][number]["destination"];
   readonly path: readonly (string | number)[];

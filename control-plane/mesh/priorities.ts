@@ -84,7 +84,7 @@ function byPriorities(
   groups: readonly LocalityGroup<PlacedEndpoint>[],
 ): readonly LocalityGroup<PlacedEndpoint>[] {
   if (defaults === "weft" && failoverPriority.length === 0) return nearestFirst(groups, from.locality, failover);
-  return applyIstioLocality(groups, from, { distribute: [], failover, failoverPriority }, true);
+  return applyIstioLocality(groups, from, { distribute: [], failover, failoverPriority: [...failoverPriority] }, true);
 }
 
 /** Own zone, own region, the region that `failover` names, the rest. Subzones are alike: Envoy would leave a rack with one endpoint at its first failure. */
