@@ -2,6 +2,12 @@
 
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
+import {
+  connect as connectHttp2,
+  createServer as createHttp2Server,
+  type IncomingHttpHeaders as IncomingHttpHeaders2,
+  type Http2Server as Server2,
+} from "node:http2";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,6 +41,13 @@ metadata: {name: bytes}
 spec:
   selector: {app: bytes}
   ports: [{name: tcp, port: 7070}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: stream}
+spec:
+  selector: {app: stream}
+  ports: [{name: grpc, port: 6060}]
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -115,6 +128,7 @@ spec:
 ${deployment("reviews-v1", "app: reviews, version: v1", "ap-northeast-2a")}
 ${deployment("reviews-v2", "app: reviews, version: v2", "ap-northeast-2b")}
 ${deployment("bytes", "app: bytes", "ap-northeast-2a", 1, 7070)}
+${deployment("stream", "app: stream", "ap-northeast-2a", 1, 6060)}
 ${deployment("caller", "app: caller", "ap-northeast-2a", 1, 7000)}
 `;
 
@@ -134,6 +148,18 @@ function startEcho(name: string): Promise<Server> {
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 
+/** An application that speaks HTTP/2 without TLS only, and ends as gRPC does: with trailers. */
+async function startStream(): Promise<Server2> {
+  const server = createHttp2Server();
+  server.on("stream", (stream, headers) => {
+    stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.end(String(headers[":authority"]));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return server;
+}
+
 /** A conversation in bytes: what was received until the other side closed. */
 function converse(to: ListenAddress, opening: string, answer: (got: string) => string | undefined): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -148,22 +174,22 @@ function converse(to: ListenAddress, opening: string, answer: (got: string) => s
   });
 }
 
-function portOf(server: Server | undefined): number {
+function portOf(server: Server | Server2 | undefined): number {
   const address = server?.address();
   if (typeof address !== "object" || address === null) throw new Error("the application has no port");
   return address.port;
 }
 
-function stop(server: Server): Promise<void> {
+function stop(server: Server | Server2): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
-    server.closeAllConnections();
+    if ("closeAllConnections" in server) server.closeAllConnections();
   });
 }
 
 // Two runs at once do not meet: each has addresses of its own.
 const network = `127.${130 + (process.pid % 100)}`;
-const apps = new Map<string, Server>();
+const apps = new Map<string, Server | Server2>();
 let folder = "";
 let accessLogPath = "";
 let mesh: Mesh;
@@ -175,6 +201,7 @@ beforeAll(async () => {
   accessLogPath = join(folder, "access.log");
   for (const name of ["reviews-v1-1", "reviews-v2-1", "bytes-1", "caller-1"]) apps.set(name, await startEcho(name));
   const application = (instance: string): ListenAddress => ({ address: "127.0.0.1", port: portOf(apps.get(instance)) });
+  apps.set("stream-1", await startStream());
   mesh = wiredMesh(YAML, { network, httpProxy: true, accessLogPath, application });
   served = await serveMesh(mesh);
   caller = sidecar(mesh, "caller");
@@ -271,6 +298,21 @@ describe("a service listener", () => {
 
   it("passes bytes for a port that is not HTTP", async () => {
     expect((await ask(service("bytes"), "/x")).headers).toMatchObject({ "x-upstream": "bytes-1", "x-weft-retry": "mine" });
+  });
+
+  it("carries HTTP/2 from end to end, trailers included", async () => {
+    const { address, port } = service("stream");
+    const session = connectHttp2(`http://${address}:${port}`);
+    const stream = session.request({ ":method": "POST", ":path": "/weft.Test/Call" });
+    const trailers = new Promise<IncomingHttpHeaders2>((resolve, reject) => stream.once("trailers", resolve).once("error", reject));
+    let body = "";
+    stream.setEncoding("utf8").on("data", (chunk: string) => {
+      body += chunk;
+    });
+    stream.end("hello");
+    expect((await trailers)["grpc-status"]).toBe("0");
+    expect(body).toBe("stream:6060");
+    session.destroy();
   });
 
   it("upgrades to a WebSocket", async () => {
