@@ -4,8 +4,8 @@ import type { Logger } from "pino";
 import { type AdminRoutes, startAdminServer } from "./admin/server.ts";
 import { desiredOf } from "./local/desired.ts";
 import type { ControlPlaneMessage, RunnerMessage } from "./local/protocol.ts";
-import type { Instance, Proxy } from "./mesh/instance.ts";
 import { buildMesh } from "./mesh/build.ts";
+import type { Instance, Proxy } from "./mesh/instance.ts";
 import { compareDiagnostics, type Diagnostic } from "./model/diagnostic.ts";
 import { EMPTY_QUARANTINE, type Quarantine, quarantined } from "./snapshot/quarantine.ts";
 import { removalDelayMs } from "./snapshot/removal-delay.ts";
@@ -112,6 +112,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     quarantine = snapshot.quarantine;
     const answered = due;
     due = { files: new Set(), changedAtMs: undefined };
+    // Before what is published is ACKed: a refused edit changes nothing, so that would be at once, and its author reads the two in this order.
+    tellChanged("diagnostics", { kind: "diagnostics", diagnostics: distinct([...effective.diagnostics, ...mesh.diagnostics, ...snapshot.diagnostics]) });
     send({
       kind: "published",
       revision,
@@ -122,7 +124,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
     xds.publish(snapshot);
     tellChanged("desired", { kind: "desired", desired: desiredOf(options.folder, effective.resources, mesh) });
-    tellChanged("diagnostics", { kind: "diagnostics", diagnostics: distinct([...effective.diagnostics, ...mesh.diagnostics, ...snapshot.diagnostics]) });
     if (effective.lastGood !== lastGood) {
       lastGood = effective.lastGood;
       saveLastGood(options.lastGoodPath, lastGood).catch((error: Error) => logger.error({ error: error.message }, "the last good state could not be saved"));
@@ -141,7 +142,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   /** Only files whose text has changed are parsed again. */
   const take = (texts: ReadonlyMap<string, string>): void => {
     const former = files;
-    files = new Map([...texts].map(([file, text]) => [file, former.get(file)?.text === text ? (former.get(file) ?? parseFile(file, text)) : parseFile(file, text)]));
+    files = new Map(
+      [...texts].map(([file, text]) => [file, former.get(file)?.text === text ? (former.get(file) ?? parseFile(file, text)) : parseFile(file, text)]),
+    );
   };
 
   const directory = await watchDirectory({

@@ -96,7 +96,7 @@ function textVoice(folder: string, style: Style): Voice {
   const showDiagnostics = (): void => {
     const [before, now] = [shown, ready ? standing : standing.filter(({ severity }) => severity !== "info")];
     shown = now;
-    if (now.length > 0 || before.length > 0) print(() => diagnosticsText(folder, now, before, style));
+    if (newDiagnostics(now, before).length > 0 || now.length < before.length) print(() => diagnosticsText(folder, now, before, style));
   };
   const emit = (event: RunnerEvent): void => {
     if (event.event === "diagnostics") {
@@ -107,7 +107,8 @@ function textVoice(folder: string, style: Style): Voice {
     // A mesh that did not start has an error to tell instead.
     if (event.event === "stopped" && !ready) return;
     const elapsedMs = ready ? undefined : performance.now() - startedMs;
-    const text = eventText(event, elapsedMs, style);
+    const refused = new Set(standing.filter(({ severity }) => severity === "error").map(({ origin }) => origin.file));
+    const text = eventText(event, elapsedMs, refused, style);
     if (text !== undefined) print(() => text);
     if (event.event !== "ready") return;
     ready = true;
@@ -117,7 +118,12 @@ function textVoice(folder: string, style: Style): Voice {
 }
 
 /** A line for a person, or nothing where another line says it too. */
-function eventText(event: Exclude<RunnerEvent, { event: "diagnostics" }>, elapsedMs: number | undefined, style: Style): string | undefined {
+function eventText(
+  event: Exclude<RunnerEvent, { event: "diagnostics" }>,
+  elapsedMs: number | undefined,
+  refusedFiles: ReadonlySet<string>,
+  style: Style,
+): string | undefined {
   switch (event.event) {
     case "ready":
       return readyText(event, typedPath(event.folder, process.cwd()), style);
@@ -129,7 +135,7 @@ function eventText(event: Exclude<RunnerEvent, { event: "diagnostics" }>, elapse
     case "control-plane":
       return event.state === "ended" ? style.yellow(`! ${event.text}`) : style.dim(`  ${event.text}`);
     case "applied":
-      return style.green(`✓ ${event.text}`);
+      return event.files.some((file) => refusedFiles.has(file)) ? style.yellow(`! ${event.text}, without what is refused`) : style.green(`✓ ${event.text}`);
     case "progress":
     case "stopped":
       return elapsedMs === undefined ? `• ${event.text}` : `• ${event.text} ${style.dim(`${(elapsedMs / 1000).toFixed(1)} s`)}`;
