@@ -10,6 +10,10 @@ const NAMING_TYPES = ["listener", "route", "virtualHost"] as const satisfies rea
 
 /** Starts the clock of everything that is to go and that nothing names any more, and forgets what is wanted again. True when a clock was started. */
 export function startClocks(stream: StreamState, nowMs: number): boolean {
+  if (isQuiet(stream) && stream.formerDelayMs > stream.removalDelayMs) {
+    stream.heldUntilMs = Math.max(stream.heldUntilMs, nowMs + stream.formerDelayMs);
+    stream.formerDelayMs = stream.removalDelayMs;
+  }
   if (stream.lingering.size === 0 && LINGERING_TYPES.every((type) => changesOf(stream, type).gone.size === 0)) return false;
   const going = new Set(LINGERING_TYPES.flatMap((type) => [...changesOf(stream, type).gone].map((name) => resourceKey(type, name))));
   for (const key of stream.lingering.keys()) if (!going.has(key)) stream.lingering.delete(key);
@@ -27,15 +31,20 @@ export function startClocks(stream: StreamState, nowMs: number): boolean {
 /** Whether a removal that lingers may be sent now. Clusters go last: after the routes and hosts that lingered with them. */
 export function isDue(stream: StreamState, type: XdsType, name: string, nowMs: number): boolean {
   const since = stream.lingering.get(resourceKey(type, name));
-  if (since === undefined || nowMs < since + stream.removalDelayMs || !isQuiet(stream)) return false;
+  if (since === undefined || nowMs < dueMs(stream, since) || !isQuiet(stream)) return false;
   return type !== "cluster" || (changesOf(stream, "route").gone.size === 0 && changesOf(stream, "virtualHost").gone.size === 0);
 }
 
 /** When the next removal falls due, in the clock's milliseconds; undefined when nothing lingers. */
 export function nextDueMs(stream: StreamState): number | undefined {
   let earliest: number | undefined;
-  for (const since of stream.lingering.values()) earliest = Math.min(earliest ?? Number.POSITIVE_INFINITY, since + stream.removalDelayMs);
+  for (const since of stream.lingering.values()) earliest = Math.min(earliest ?? Number.POSITIVE_INFINITY, dueMs(stream, since));
   return earliest;
+}
+
+/** The delay of the target, or that of a former one whose routes requests may still hold. */
+function dueMs(stream: StreamState, since: number): number {
+  return Math.max(since + stream.removalDelayMs, stream.heldUntilMs);
 }
 
 /** Nothing that may name a cluster is still to be sent or answered. */

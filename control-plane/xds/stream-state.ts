@@ -17,7 +17,12 @@ export interface StreamState {
   readonly subscriptions: Readonly<Record<XdsType, Subscription>>;
   /** The newest snapshot; undefined until the proxy appears in one. */
   target: ProxySnapshot | undefined;
+  /** Of the target. */
   removalDelayMs: number;
+  /** The longest removal delay of all targets since the client was last known to hold no route of a former one. */
+  formerDelayMs: number;
+  /** Until when a request may still hold a route that was replaced: one that waits in a fault delay, or between retries. */
+  heldUntilMs: number;
   /** Route configurations sent to a client that did not have them: their hosts follow the ACK. */
   readonly fresh: Set<string>;
   /** What differs, by type; absent where it must be compared again. */
@@ -51,6 +56,8 @@ export function newStream(proxyId: string): StreamState {
     },
     target: undefined,
     removalDelayMs: 0,
+    formerDelayMs: 0,
+    heldUntilMs: 0,
     fresh: new Set(),
     changes: new Map(),
     lingering: new Map(),

@@ -9,7 +9,7 @@ import { newStream, type StreamState } from "./stream-state.ts";
 import type { DeltaRequest, DeltaResponse } from "./wire.ts";
 
 const PROXY = "sidecar~product-a";
-/** What Weft waits in service, and no longer needs to be in tests that do not turn the clock. */
+/** The shortest that Weft waits in service. */
 const REMOVAL_DELAY_MS = 15_000;
 
 /** One proxy, its stream, and a control plane that publishes to it. */
@@ -19,6 +19,8 @@ export class StreamUnderTest {
   sent: DeltaResponse[] = [];
   readonly refusals: Refusal[] = [];
   nowMs = 0;
+  /** Goes into what is published from now on. */
+  removalDelayMs = REMOVAL_DELAY_MS;
   snapshot: Snapshot | undefined;
   state: StreamState = newStream(PROXY);
   private quarantine: Quarantine = EMPTY_QUARANTINE;
@@ -40,7 +42,7 @@ export class StreamUnderTest {
       quarantine: this.quarantine,
       accepted: this.accepted,
       revision: (this.snapshot?.revision ?? 0) + 1,
-      removalDelayMs: REMOVAL_DELAY_MS,
+      removalDelayMs: this.removalDelayMs,
     });
     this.quarantine = this.snapshot.quarantine;
     this.target();
@@ -142,6 +144,6 @@ export class StreamUnderTest {
 
   private target(): void {
     const target = this.snapshot?.proxies.get(PROXY);
-    if (target !== undefined) setTarget(this.state, target, REMOVAL_DELAY_MS);
+    if (target !== undefined) setTarget(this.state, target, this.removalDelayMs);
   }
 }

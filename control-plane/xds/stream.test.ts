@@ -109,6 +109,26 @@ describe("order (rule 1)", () => {
     expect(test.envoy.complaints).toEqual([]);
   });
 
+  it("waits for requests in the fault delay of a route that is gone, also when its cluster goes in a later edit", () => {
+    const test = new StreamUnderTest();
+    test.removalDelayMs = 60_000;
+    test.publish(MESH);
+    test.settle();
+    test.removalDelayMs = 15_000;
+    test.publish(replaced(MESH, host("http", "api", { revision: "2" })));
+    test.settle();
+    test.nowMs += 5_000;
+    test.publish(without(MESH, "api", "api-endpoints", "http-routes/api"));
+    test.settle();
+    test.forget();
+    test.nowMs = 59_999;
+    test.settle();
+    expect(test.lines()).toEqual([]);
+    test.nowMs = 60_000;
+    test.settle();
+    expect(test.lines()).toEqual(["-cluster api"]);
+  });
+
   it("keeps a cluster that is named again before its time is up", () => {
     const test = streamWith(MESH);
     test.publish(without(MESH, "api", "api-endpoints", "http-routes/api"));

@@ -29,6 +29,7 @@ export function setTarget(stream: StreamState, target: ProxySnapshot, removalDel
   const former = stream.target;
   stream.target = target;
   stream.removalDelayMs = removalDelayMs;
+  stream.formerDelayMs = Math.max(stream.formerDelayMs, removalDelayMs);
   const frozenChanged = former?.frozen !== target.frozen;
   for (const type of XDS_TYPES) if (frozenChanged || former?.view.get(type) !== target.view.get(type)) markStale(stream, type);
 }
