@@ -3,13 +3,13 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import type { DataSource } from "../gen/envoy/config/core/v3/base_pb.js";
 import type { DirectResponseAction, Route, RouteAction, VirtualHost } from "../gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteConfiguration } from "../gen/envoy/config/route/v3/route_pb.js";
-import { type ClusterChoice, clusterChoices } from "./choose-cluster.ts";
+import { type ClusterChoice, type ClusterChoices, clusterChoices } from "./choose-cluster.ts";
 import { type Faults, faultsFor } from "./faults.ts";
 import { formatValue } from "./format.ts";
 import { applySteps, type HeaderLevels, type HeaderStep, requestSteps, responseSteps } from "./header-changes.ts";
 import { type HashInput, hashInputs, type MirrorCopy, mirrorCopies, type Retries, retriesOf, timeoutOf } from "./policies.ts";
 import { type HeaderMap, isGrpc, type SimulatedRequest } from "./request.ts";
-import { redirectLocation, redirectStatus, rewrittenAuthority, rewrittenPath } from "./rewrite.ts";
+import { redirectStatus, redirectTarget, rewrittenAuthority, rewrittenPath } from "./rewrite.ts";
 
 /** A request on its way to one cluster. */
 export interface ForwardedRequest {
@@ -33,6 +33,7 @@ export interface Forwarding {
   readonly kind: "forward";
   readonly destinations: readonly ForwardedRequest[];
   readonly chosen: number;
+  readonly by: ClusterChoices["by"];
   /** What the proxy answers where the chosen cluster is unknown to it. */
   readonly statusWithoutCluster: number;
   readonly timeoutMs: number | undefined;
@@ -50,7 +51,11 @@ export interface LocalAnswer {
   readonly location?: string;
   /** Undefined for a body that stands in a file or a variable of the proxy's machine. */
   readonly body: string | undefined;
+  /** The path that `%REQ(:path)%` gives in response headers: a redirect's rewrite has been applied to it. */
+  readonly path: string;
   readonly responseSteps: readonly HeaderStep[];
+  /** The fault filter comes first: an abort answers in this answer's stead, without the route's header operations. */
+  readonly faults?: Faults;
 }
 
 /** An action that only the proxy can take. */
@@ -68,8 +73,8 @@ export function act(levels: Omit<HeaderLevels, "destination">, request: Simulate
     case "route":
       return forward(levels, action.value, request);
     case "redirect": {
-      const answer = localAnswer("redirect", redirectStatus(action.value.responseCode), request, levels);
-      return { ...answer, location: redirectLocation(levels.route, action.value, request), body: "" };
+      const { location, path } = redirectTarget(levels.route, action.value, request);
+      return { ...localAnswer("redirect", redirectStatus(action.value.responseCode), request, levels), location, path, body: "" };
     }
     case "directResponse":
       return directResponse(action.value, request, levels);
@@ -90,11 +95,17 @@ export function answeredHeaders(headers: HeaderMap, steps: readonly HeaderStep[]
  * Source: http/utility.cc, prepareLocalReply: the route's operations come before content type and length.
  */
 export function localHeaders(answer: LocalAnswer, request: SimulatedRequest): HeaderMap {
-  const headers = answeredHeaders(answer.location === undefined ? {} : { location: [answer.location] }, answer.responseSteps, request);
+  const located = answer.location === undefined ? {} : { location: [answer.location] };
+  const headers = answeredHeaders(located, answer.responseSteps, { ...request, path: answer.path });
   if (answer.grpcStatus !== undefined) return { ...headers, "content-type": ["application/grpc"], "grpc-status": [String(answer.grpcStatus)] };
   const { "content-type": type, "content-length": _, ...others } = headers;
   if (answer.body === undefined || answer.body === "") return others;
   return { ...others, "content-type": type ?? ["text/plain"], "content-length": [String(new TextEncoder().encode(answer.body).length)] };
+}
+
+/** The headers of an answer that the proxy gives in an upstream's stead: a fault's abort, an unknown cluster. */
+export function failureHeaders(destination: ForwardedRequest, request: SimulatedRequest): HeaderMap {
+  return answeredHeaders({}, destination.responseSteps, request);
 }
 
 /** The HTTP status of an answer that the proxy gives by itself, and the gRPC status for a gRPC client. Source: Grpc::Utility::httpToGrpcStatus. */
@@ -105,7 +116,8 @@ export function localStatus(status: number, request: SimulatedRequest): { readon
 }
 
 function localAnswer(kind: LocalAnswer["kind"], status: number, request: SimulatedRequest, levels: HeaderLevels): Omit<LocalAnswer, "body"> {
-  return { kind, ...localStatus(status, request), responseSteps: responseSteps(levels) };
+  const faults = faultsFor(perFilterConfigs(levels), request, "");
+  return { kind, ...localStatus(status, request), path: request.path, responseSteps: responseSteps(levels), ...(faults ? { faults } : {}) };
 }
 
 function directResponse(response: DirectResponseAction, request: SimulatedRequest, levels: HeaderLevels): LocalAnswer {
@@ -142,6 +154,7 @@ function forward(levels: HeaderLevels, action: RouteAction, request: SimulatedRe
     kind: "forward",
     destinations,
     chosen: clusters.chosen,
+    by: clusters.by,
     statusWithoutCluster: [503, 404, 500][action.clusterNotFoundResponseCode] ?? 503,
     timeoutMs: timeoutOf(action),
     ...(retries ? { retries } : {}),

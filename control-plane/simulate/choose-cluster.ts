@@ -17,6 +17,8 @@ export interface ClusterChoice {
 export interface ClusterChoices {
   readonly choices: readonly ClusterChoice[];
   readonly chosen: number;
+  /** What chose: nothing where there is one cluster, a header that names it, a pick in a header, or the proxy's random number. */
+  readonly by: "nothing" | "header" | "pick" | "random number";
 }
 
 /** The clusters of an action; undefined where an extension chooses, which only the proxy has. */
@@ -24,9 +26,9 @@ export function clusterChoices(action: RouteAction, request: SimulatedRequest): 
   const { clusterSpecifier: specifier } = action;
   switch (specifier.case) {
     case "cluster":
-      return { choices: [{ cluster: specifier.value, share: 1 }], chosen: 0 };
+      return { choices: [{ cluster: specifier.value, share: 1 }], chosen: 0, by: "nothing" };
     case "clusterHeader":
-      return { choices: [{ cluster: headerValues(request, specifier.value)[0], share: 1 }], chosen: 0 };
+      return { choices: [{ cluster: headerValues(request, specifier.value)[0], share: 1 }], chosen: 0, by: "header" };
     case "weightedClusters":
       return weightedChoices(specifier.value, request);
     case "clusterSpecifierPlugin":
@@ -43,7 +45,8 @@ export function clusterChoices(action: RouteAction, request: SimulatedRequest): 
 function weightedChoices(weighted: WeightedCluster, request: SimulatedRequest): ClusterChoices {
   const weights = weighted.clusters.map(({ weight }) => weight ?? 0);
   const sum = weights.reduce((total, weight) => total + weight, 0);
-  const point = Number(pickOf(weighted, request) % BigInt(Math.max(1, sum)));
+  const pick = pickOf(weighted, request);
+  const point = Number((pick ?? BigInt(request.random)) % BigInt(Math.max(1, sum)));
   let end = 0;
   const chosen = weights.findIndex((weight) => {
     end += weight;
@@ -54,14 +57,13 @@ function weightedChoices(weighted: WeightedCluster, request: SimulatedRequest): 
     share: (weights[index] ?? 0) / Math.max(1, sum),
     destination,
   }));
-  return { choices, chosen };
+  return { choices, chosen, by: pick === undefined ? "random number" : "pick" };
 }
 
-function pickOf(weighted: WeightedCluster, request: SimulatedRequest): bigint {
+function pickOf(weighted: WeightedCluster, request: SimulatedRequest): bigint | undefined {
   const { randomValueSpecifier: specifier } = weighted;
   const values = specifier.case === "headerName" && specifier.value !== "" ? headerValues(request, specifier.value) : [];
-  const number = values.length === 1 ? parseUnsigned(values[0] ?? "") : undefined;
-  return number ?? BigInt(request.random);
+  return values.length === 1 ? parseUnsigned(values[0] ?? "") : undefined;
 }
 
 function parseUnsigned(text: string): bigint | undefined {

@@ -2,7 +2,7 @@
 import type { HeaderMatcher, QueryParameterMatcher } from "../gen/envoy/config/route/v3/route_components_pb.js";
 import type { StringMatcher } from "../gen/envoy/type/matcher/v3/string_pb.js";
 import { matchesWhole } from "./regex.ts";
-import { asciiLower, headerText, queryParameter, type SimulatedRequest } from "./request.ts";
+import { asciiLower, headerValues, queryParameter, type SimulatedRequest } from "./request.ts";
 
 /** A condition that a request does not fulfil. */
 export interface FailedCondition {
@@ -33,11 +33,13 @@ export function wordsOf(matcher: StringMatcher): string {
 }
 
 /**
- * What is wrong with a request's header by this matcher. A missing header fails whatever is asked of its value, inverted or not, unless it counts as empty.
- * Source: header_utility.h, HeaderDataBaseImpl.
+ * What is wrong with a request's header by this matcher. Of several lines with one name, one that fulfils it is enough, and with an inverted matcher none may
+ * (since Envoy 1.39, `match_headers_individually`; before, they were joined by a comma). A missing header fails whatever is asked of its value, inverted or
+ * not, unless it counts as empty. Source: header_utility.h, HeaderDataBaseImpl.
  */
 export function headerFailure(matcher: HeaderMatcher, request: SimulatedRequest): FailedCondition | undefined {
-  const actual = headerText(request, matcher.name);
+  const values = headerValues(request, matcher.name);
+  const actual = values.length === 0 ? undefined : values.join(",");
   const failed = (words: string, kind: FailedCondition["kind"] = "header"): FailedCondition => ({
     kind,
     name: matcher.name,
@@ -52,9 +54,8 @@ export function headerFailure(matcher: HeaderMatcher, request: SimulatedRequest)
   }
   const test = headerTest(specifier);
   if (test.unsupported) return failed(test.words, "unsupported");
-  const value = actual ?? (matcher.treatMissingHeaderAsEmpty ? "" : undefined);
-  if (value !== undefined && test.holds(value) !== matcher.invertMatch) return undefined;
-  return failed(test.words);
+  const compared = actual === undefined && matcher.treatMissingHeaderAsEmpty ? [""] : values;
+  return compared.length > 0 && compared.some(test.holds) !== matcher.invertMatch ? undefined : failed(test.words);
 }
 
 /** What is wrong with a request's query parameter; of several with one name, the first counts. */

@@ -1,11 +1,12 @@
 // The filter's choice off-line: the built filter itself, in a host of its own, is asked for the pick of a route with a decision record.
 import { type FakeEnvoy, startFakeEnvoy } from "../../filter/host.ts";
 import type { Route } from "../gen/envoy/config/route/v3/route_components_pb.js";
+import type { RouteConfiguration } from "../gen/envoy/config/route/v3/route_pb.js";
 import { entryOfPick, parseDecisionRecord, type RecordCandidate, type RecordEntry } from "../translate/decision-record.ts";
+import { FILTER, PICK_HEADER } from "../translate/names.ts";
+import type { Runtime } from "./fraction.ts";
 import type { SimulatedRequest } from "./request.ts";
-
-/** The header by which the filter tells Envoy its pick. */
-export const PICK_HEADER = "x-weft-pick";
+import { type Simulation, simulate } from "./simulate.ts";
 
 /** What the filter chose for a request. */
 export interface FilterChoice {
@@ -33,9 +34,29 @@ export async function loadFilter(wasmPath: string, entropy: Uint8Array): Promise
 }
 
 /** The request as it reaches Envoy's weighted choice: with the pick, where the filter made one. */
-export function withPick(request: SimulatedRequest, choice: FilterChoice | undefined): SimulatedRequest {
+function withPick(request: SimulatedRequest, choice: FilterChoice | undefined): SimulatedRequest {
   const { [PICK_HEADER]: _, ...headers } = request.headers;
   return { ...request, headers: choice === undefined ? headers : { ...headers, [PICK_HEADER]: [String(choice.pick)] } };
+}
+
+/** A simulation with the filter before the router, as on a sidecar: a pick that the client sent does not count. */
+export interface DecidedSimulation extends Simulation {
+  /** Undefined where the route leaves the choice to Envoy, or has none. */
+  readonly choice: FilterChoice | undefined;
+}
+
+/** `simulate`, with the filter asked on routes that turn it on. */
+export function simulateDecided(
+  configuration: RouteConfiguration,
+  request: SimulatedRequest,
+  filter: FilterInstance,
+  runtime: Runtime = {},
+): DecidedSimulation {
+  const arrived = withPick(request, undefined);
+  const undecided = simulate(configuration, arrived, runtime);
+  const route = undecided.taken?.route;
+  const choice = route !== undefined && FILTER in route.typedPerFilterConfig ? filter.decide(route, arrived) : undefined;
+  return choice === undefined ? { ...undecided, choice } : { ...simulate(configuration, withPick(arrived, choice), runtime), choice };
 }
 
 function decide(host: FakeEnvoy, route: Route, request: SimulatedRequest): FilterChoice | undefined {

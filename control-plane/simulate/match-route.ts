@@ -101,10 +101,13 @@ function pathWords(specifier: ComparedPath, caseSensitive: boolean): string {
   return `${word} "${specifier.value}"${caseSensitive ? "" : " (any case)"}`;
 }
 
-/** The part of the path that conditions see. Source: config_impl.cc, sanitizePathBeforePathMatching, and PathMatcher. */
+/**
+ * The part of the path that conditions see; parameters (`;x=1`) go from every segment where they are to be ignored (since Envoy 1.40,
+ * `strip_path_parameters_per_segment`; before, everything from the first on). Source: config_impl.cc, sanitizePathBeforePathMatching, and PathMatcher.
+ */
 function matchedPath(path: string, options: MatchOptions): string {
-  const semicolon = options.ignorePathParameters ? path.indexOf(";") : -1;
-  return pathOnly(semicolon < 0 ? path : path.slice(0, semicolon));
+  const only = pathOnly(path);
+  return options.ignorePathParameters ? only.replace(/;[^/]*/g, "") : only;
 }
 
 function fractionFailure(match: RouteMatch, request: SimulatedRequest, options: MatchOptions): FailedCondition | undefined {

@@ -93,7 +93,7 @@ function mirrorCopy(policy: RouteAction_RequestMirrorPolicy, request: SimulatedR
   };
 }
 
-/** `-shadow` goes before the port. Source: http/utility.cc; router.cc appends it with absl::StrCat after Host was split. */
+/** `-shadow` goes before the port. Source: shadow_writer_impl.cc. */
 function shadowed(authority: string): string {
   return authority.replace(/(:\d+)?$/, (port) => `-shadow${port}`);
 }

@@ -72,12 +72,6 @@ export function headerValues(request: SimulatedRequest, name: string): readonly 
   }
 }
 
-/** The header as conditions see it: several values joined by a comma. Undefined where there is none. */
-export function headerText(request: SimulatedRequest, name: string): string | undefined {
-  const values = headerValues(request, name);
-  return values.length === 0 ? undefined : values.join(",");
-}
-
 /** The path without query and fragment. */
 export function pathOnly(path: string): string {
   const end = path.search(/[?#]/);

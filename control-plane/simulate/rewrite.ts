@@ -47,18 +47,13 @@ function rewrittenName(rewrite: RouteAction["hostRewriteSpecifier"], headers: He
   }
 }
 
-/** Where a redirect sends the client. Source: http/utility.cc, Utility::newUri. */
-export function redirectLocation(route: Route, redirect: RedirectAction, request: SimulatedRequest): string {
-  const { schemeRewriteSpecifier: schemeRewrite } = redirect;
-  const scheme =
-    schemeRewrite.case === "schemeRedirect" && schemeRewrite.value !== ""
-      ? schemeRewrite.value
-      : schemeRewrite.case === "httpsRedirect" && schemeRewrite.value
-        ? "https"
-        : request.scheme;
+/** Where a redirect sends the client, and the request's path after the redirect's own rewrite. Source: http/utility.cc, Utility::newUri. */
+export function redirectTarget(route: Route, redirect: RedirectAction, request: SimulatedRequest): { readonly location: string; readonly path: string } {
+  const scheme = redirectScheme(redirect, request.scheme);
   const port = redirect.portRedirect === 0 ? "" : `:${redirect.portRedirect}`;
   const host = redirect.hostRedirect !== "" ? redirect.hostRedirect : redirectHost(request, scheme, port);
-  return `${scheme}://${host}${port}${redirectPath(route, redirect, request.path)}`;
+  const path = redirectRewrite(route, redirect, request.path);
+  return { location: `${scheme}://${host}${port}${redirectPath(redirect, path)}`, path };
 }
 
 /** Where a host that demands TLS sends a plain request. */
@@ -93,31 +88,28 @@ function redirectHost(request: SimulatedRequest, scheme: string, port: string): 
   return port !== "" || (scheme !== forwarded && authority.slice(colon) === ownPort) ? authority.slice(0, colon) : authority;
 }
 
-function redirectPath(route: Route, redirect: RedirectAction, path: string): string {
-  const { pathRewriteSpecifier: rewrite } = redirect;
-  if (rewrite.case === "pathRedirect" && rewrite.value.includes("?")) return rooted(rewrite.value);
-  const target = redirectTarget(route, rewrite, path);
-  const query = redirect.stripQuery ? target.indexOf("?") : -1;
-  return rooted(query < 0 ? target : target.slice(0, query));
+function redirectScheme({ schemeRewriteSpecifier: rewrite }: RedirectAction, scheme: string): string {
+  if (rewrite.case === "schemeRedirect" && rewrite.value !== "") return rewrite.value;
+  return rewrite.case === "httpsRedirect" && rewrite.value ? "https" : scheme;
 }
 
-function redirectTarget(route: Route, rewrite: RedirectAction["pathRewriteSpecifier"], path: string): string {
-  switch (rewrite.case) {
-    case "pathRedirect": {
-      if (rewrite.value === "") return path;
-      const query = path.indexOf("?");
-      return query < 0 ? rewrite.value : rewrite.value + path.slice(query);
-    }
-    case "prefixRewrite":
-      return rewrite.value === "" ? path : rewrite.value + path.slice(matchedSize(route.match, path));
-    case "regexRewrite": {
-      const only = pathOnly(path);
-      const replaced = replaceMatches(rewrite.value, only);
-      return replaced === "" ? path : replaced + path.slice(only.length);
-    }
-    case undefined:
-      return path;
-  }
+/** The path of the location: the new one with the request's query, unless it brings its own or the query is to go. */
+function redirectPath(redirect: RedirectAction, path: string): string {
+  const { pathRewriteSpecifier: rewrite } = redirect;
+  const whole = rewrite.case === "pathRedirect" ? rewrite.value : "";
+  if (whole.includes("?")) return rooted(whole);
+  const query = path.indexOf("?");
+  const target = whole === "" ? path : whole + (query < 0 ? "" : path.slice(query));
+  const end = redirect.stripQuery ? target.indexOf("?") : -1;
+  return rooted(end < 0 ? target : target.slice(0, end));
+}
+
+function redirectRewrite(route: Route, { pathRewriteSpecifier: rewrite }: RedirectAction, path: string): string {
+  if (rewrite.case === "prefixRewrite" && rewrite.value !== "") return rewrite.value + path.slice(matchedSize(route.match, path));
+  if (rewrite.case !== "regexRewrite") return path;
+  const only = pathOnly(path);
+  const replaced = replaceMatches(rewrite.value, only);
+  return replaced === "" ? path : replaced + path.slice(only.length);
 }
 
 function rooted(path: string): string {

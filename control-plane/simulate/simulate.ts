@@ -55,5 +55,5 @@ function demandsTls(requirement: VirtualHost_TlsRequirementType, request: Simula
 }
 
 function tlsRedirect(request: SimulatedRequest): LocalAnswer {
-  return { kind: "redirect", ...localStatus(301, request), location: tlsLocation(request), body: "", responseSteps: [] };
+  return { kind: "redirect", ...localStatus(301, request), location: tlsLocation(request), body: "", path: request.path, responseSteps: [] };
 }

@@ -1,5 +1,6 @@
-// Upstreams that answer with what reached them, and a client that sends exactly what it is told: for comparing what Envoy did with what was expected of it.
-import { Agent, createServer, request as httpRequest, type Server } from "node:http";
+// Upstreams that answer with what reached them (in a header, so that HEAD shows it too), and a client that sends exactly what it is told: for comparing what Envoy did with what was expected of it.
+import { Agent, request as httpRequest } from "node:http";
+import { createServer, type Socket } from "node:net";
 import { z } from "zod";
 import type { HeaderMap, SimulatedRequest } from "../../control-plane/simulate/request.ts";
 
@@ -28,7 +29,7 @@ export interface EchoUpstreams {
   close(): Promise<void>;
 }
 
-const echoBody = z.object({ path: z.string(), headers: z.array(z.string()) });
+const echoText = z.object({ path: z.string(), headers: z.array(z.string()) });
 
 /** Starts one upstream per cluster; each adds `response` to its answers' headers. */
 export async function startEchoUpstreams(names: readonly string[], response: HeaderMap = {}): Promise<EchoUpstreams> {
@@ -43,7 +44,7 @@ export async function startEchoUpstreams(names: readonly string[], response: Hea
       },
     })),
     async close() {
-      await Promise.all(servers.map(({ server }) => new Promise((resolve) => server.close(resolve).closeAllConnections())));
+      await Promise.all(servers.map((server) => server.close()));
     },
   };
 }
@@ -74,15 +75,20 @@ export function send(url: string, simulated: SimulatedRequest, agent: Agent): Pr
       incoming.once("error", reject).once("end", () => {
         const received = headerMap(incoming.rawHeaders);
         const cluster = received["x-upstream"]?.[0];
-        resolve({ status: incoming.statusCode ?? 0, headers: received, body, echo: cluster === undefined ? undefined : readEcho(cluster, body) });
+        resolve({
+          status: incoming.statusCode ?? 0,
+          headers: received,
+          body,
+          echo: cluster === undefined ? undefined : readEcho(cluster, received["x-echo"]?.[0] ?? ""),
+        });
       });
     });
     outgoing.once("error", reject).end();
   });
 }
 
-function readEcho(cluster: string, body: string): Echo {
-  const { path, headers } = echoBody.parse(JSON.parse(body));
+function readEcho(cluster: string, text: string): Echo {
+  const { path, headers } = echoText.parse(JSON.parse(decodeURIComponent(text)));
   const map = headerMap(headers);
   return { cluster, path, authority: map.host?.[0] ?? "", headers: map };
 }
@@ -100,19 +106,39 @@ function headerMap(raw: readonly string[]): HeaderMap {
 interface StartedEcho {
   readonly name: string;
   readonly port: number;
-  readonly server: Server;
+  close(): Promise<void>;
 }
 
+/** Reads requests without judging them, since a rewritten path need not be one that an HTTP server accepts. They have no bodies. */
 async function startEcho(name: string, response: HeaderMap): Promise<StartedEcho> {
-  const extra = Object.entries(response).map(([header, values]) => [header, [...values]] as const);
-  const server = createServer((incoming, outgoing) => {
-    for (const [header, values] of extra) outgoing.setHeader(header, values);
-    outgoing
-      .writeHead(200, { "x-upstream": name, "content-type": "application/json" })
-      .end(JSON.stringify({ path: incoming.url, headers: incoming.rawHeaders }));
+  const extra = Object.entries(response).flatMap(([header, values]) => values.map((value) => `${header}: ${value}`));
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket)).on("error", () => socket.destroy());
+    let received = "";
+    socket.setEncoding("latin1").on("data", (text: string) => {
+      received += text;
+      for (let end = received.indexOf("\r\n\r\n"); end >= 0; end = received.indexOf("\r\n\r\n")) {
+        const [line = "", ...headers] = received.slice(0, end).split("\r\n");
+        received = received.slice(end + 4);
+        const path = line.slice(line.indexOf(" ") + 1, line.lastIndexOf(" "));
+        const raw = headers.flatMap((header) => [header.slice(0, header.indexOf(":")), header.slice(header.indexOf(":") + 1).trim()]);
+        const echo = encodeURIComponent(JSON.stringify({ path, headers: raw }));
+        socket.write(["HTTP/1.1 200 OK", "content-length: 0", `x-upstream: ${name}`, `x-echo: ${echo}`, ...extra, "", ""].join("\r\n"), "latin1");
+      }
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the upstream has no port");
-  return { name, port: address.port, server };
+  return {
+    name,
+    port: address.port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
 }
