@@ -1,8 +1,9 @@
 // A folder of YAML: the text of all its files, and again whenever some of them change. A change is told once the folder is quiet, so that
-// several files saved together are one change, and never while an editor is halfway through replacing a file.
-import { readFile, stat } from "node:fs/promises";
-import { basename, join, relative, sep } from "node:path";
-import { watch } from "chokidar";
+// several files saved together are one change, and never while an editor is halfway through replacing a file. The system's events only say when
+// to look again; what has changed is seen by looking, since events get lost when files are renamed over each other.
+import { type FSWatcher, watch } from "node:fs";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
 
 export interface DirectoryOptions {
   readonly folder: string;
@@ -10,6 +11,8 @@ export interface DirectoryOptions {
   readonly onChange: (files: ReadonlyMap<string, string>, changed: readonly string[], changedAtMs: number) => void;
   /** The folder or a file of it cannot be read any more; watching goes on. */
   readonly onError: (error: Error) => void;
+  /** How long a file must seem gone or empty before it is believed. Editors that move the old file away, or empty it first, leave such a moment. */
+  readonly goneMs?: number;
 }
 
 export interface WatchedDirectory {
@@ -20,105 +23,161 @@ export interface WatchedDirectory {
 
 /** Events of one edit come within a few milliseconds. */
 const QUIET_MS = 30;
-/** Editors that move the old file away, or empty it first, leave a moment in which it seems gone: believed only after this. */
-const GONE_QUIET_MS = 150;
+const GONE_MS = 150;
 /** A folder that is never quiet is still read this often. */
 const MAX_WAIT_MS = 500;
+/** Where the system gives no events (network file systems, too many watches), changes are still seen this often. */
+const LOOK_ANYWAY_MS = 5_000;
+/** Two edits this close to each other may leave the same time on a file. */
+const TIMESTAMP_GRAIN_MS = 100;
+
+/** A file as it was read. Equal stamps mean equal texts, unless it was read too soon after it was written. */
+interface ReadFile {
+  readonly text: string;
+  readonly stamp: string;
+  readonly settled: boolean;
+}
 
 /** Reads every `*.yaml` and `*.yml` below the folder, but for hidden folders and node_modules, and watches them. Rejects when the folder cannot be read. */
 export async function watchDirectory(options: DirectoryOptions): Promise<WatchedDirectory> {
-  const { folder } = options;
+  const { folder, goneMs = GONE_MS } = options;
   if (!(await stat(folder)).isDirectory()) throw new Error(`${folder} is not a folder`);
-  const texts = new Map<string, string>();
-  const touched = new Set<string>();
-  let firstTouchedMs: number | undefined;
+  const watchers = new Map<string, FSWatcher>();
+  let files: ReadonlyMap<string, ReadFile> = new Map();
+  let firstEventMs: number | undefined;
   let timer: NodeJS.Timeout | undefined;
-  let reading = Promise.resolve();
+  let looking = Promise.resolve();
   let closed = false;
-  let started = false;
 
-  const watcher = watch(folder, { ignored: (path) => isIgnored(folder, path), ignoreInitial: false, followSymlinks: true });
-  watcher.on("all", (event, path) => {
-    if ((event !== "add" && event !== "change" && event !== "unlink") || !isYaml(path)) return;
-    touched.add(relative(folder, path).split(sep).join("/"));
-    firstTouchedMs ??= Date.now();
-    if (started) schedule(event === "unlink" ? GONE_QUIET_MS : QUIET_MS);
-  });
-  watcher.on("error", (error) => options.onError(error instanceof Error ? error : new Error(String(error))));
-  await new Promise<void>((resolve) => watcher.once("ready", () => resolve()));
-  await take(true);
-  started = true;
-  if (touched.size > 0) schedule(QUIET_MS);
-
-  function schedule(quietMs: number): void {
-    clearTimeout(timer);
-    const leftMs = (firstTouchedMs ?? Date.now()) + MAX_WAIT_MS - Date.now();
-    timer = setTimeout(
-      () => {
-        reading = reading.then(() => take(false)).catch(options.onError);
-      },
-      Math.max(0, Math.min(quietMs, leftMs)),
-    );
-  }
-
-  /** Reads what was touched. A file that seems gone or empty is looked at again before it is believed; everything else waits with it, since it is one change. */
-  async function take(first: boolean): Promise<void> {
+  const wake = (): void => {
+    firstEventMs ??= Date.now();
+    schedule(Math.max(0, Math.min(QUIET_MS, firstEventMs + MAX_WAIT_MS - Date.now())));
+  };
+  const schedule = (quietMs: number): void => {
     if (closed) return;
-    const paths = [...touched].sort();
-    const touchedMs = firstTouchedMs ?? Date.now();
-    touched.clear();
-    firstTouchedMs = undefined;
-    const found = new Map(await Promise.all(paths.map(async (path) => [path, await textOf(path)] as const)));
-    const doubtful = paths.filter((path) => (texts.get(path) ?? "") !== "" && (found.get(path) ?? "") === "");
-    if (!first && doubtful.length > 0 && Date.now() - touchedMs < GONE_QUIET_MS) {
-      for (const path of paths) touched.add(path);
-      firstTouchedMs = touchedMs;
-      schedule(GONE_QUIET_MS);
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      looking = looking.then(() => look(firstEventMs ?? Date.now())).catch(options.onError);
+    }, quietMs);
+  };
+
+  /** Looks at the whole folder. A file that seems gone or empty is looked at again before it is believed; everything else waits with it, since it is one change. */
+  async function look(eventMs: number): Promise<void> {
+    if (closed) return;
+    firstEventMs = undefined;
+    const found = await readAll(folder, files, watchFolders, options.onError);
+    const changed = [...new Set([...files.keys(), ...found.keys()])].filter((path) => files.get(path)?.text !== found.get(path)?.text).sort();
+    const doubtful = changed.some((path) => (files.get(path)?.text ?? "") !== "" && (found.get(path)?.text ?? "") === "");
+    if (doubtful && Date.now() - eventMs < goneMs) {
+      firstEventMs = eventMs;
+      schedule(GONE_MS);
       return;
     }
-    const changed = paths.filter((path) => found.get(path) !== texts.get(path));
-    for (const path of changed) {
-      const text = found.get(path);
-      if (text === undefined) texts.delete(path);
-      else texts.set(path, text);
-    }
-    if (!first && changed.length > 0 && !closed) options.onChange(sorted(texts), changed, touchedMs);
+    files = found;
+    if (changed.length > 0 && !closed) options.onChange(textsOf(files), changed, eventMs);
   }
 
-  /** A file that cannot be read keeps its former text. */
-  async function textOf(path: string): Promise<string | undefined> {
-    try {
-      return await readFile(join(folder, path), "utf8");
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === "ENOENT" || code === "ENOTDIR" || code === "EISDIR") return undefined;
-      options.onError(error as Error);
-      return texts.get(path);
+  /** Watches just these folders: each says when an entry of it changes, comes or goes. */
+  function watchFolders(folders: readonly string[]): void {
+    for (const [path, watcher] of watchers) {
+      if (folders.includes(path)) continue;
+      watcher.close();
+      watchers.delete(path);
+    }
+    for (const path of folders) {
+      if (watchers.has(path) || closed) continue;
+      try {
+        const watcher = watch(join(folder, path), wake);
+        watcher.on("error", () => {
+          // The folder is gone, or will be looked at anyway.
+          watcher.close();
+          watchers.delete(path);
+          wake();
+        });
+        watchers.set(path, watcher);
+      } catch (error) {
+        options.onError(error instanceof Error ? error : new Error(String(error)));
+      }
     }
   }
 
+  files = await readAll(folder, files, watchFolders, options.onError);
+  const anyway = setInterval(wake, LOOK_ANYWAY_MS);
+  // What changed while it was first read was maybe not watched yet.
+  wake();
   return {
-    files: sorted(texts),
+    files: textsOf(files),
     close: async () => {
       closed = true;
       clearTimeout(timer);
-      await watcher.close();
-      await reading;
+      clearInterval(anyway);
+      for (const watcher of watchers.values()) watcher.close();
+      await looking;
     },
   };
 }
 
-function sorted(texts: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
-  return new Map([...texts].sort(([a], [b]) => (a < b ? -1 : 1)));
+/** All files of the folder; those whose stamp is as it was are not read again. `onFolders` hears of the folders before their files are read, so that no later change is missed. */
+async function readAll(
+  folder: string,
+  former: ReadonlyMap<string, ReadFile>,
+  onFolders: (folders: readonly string[]) => void,
+  onError: (error: Error) => void,
+): Promise<ReadonlyMap<string, ReadFile>> {
+  const folders: string[] = [];
+  const paths: string[] = [];
+  await list(folder, "", folders, paths);
+  onFolders(folders);
+  // What came into a folder before it was watched is seen by listing again.
+  paths.length = 0;
+  await list(folder, "", [], paths);
+  const read = await Promise.all(
+    paths.sort().map(async (path) => {
+      try {
+        return [path, await readOne(join(folder, path), former.get(path))] as const;
+      } catch (error) {
+        if (isGone(error)) return undefined;
+        onError(error instanceof Error ? error : new Error(String(error)));
+        const last = former.get(path);
+        return last === undefined ? undefined : ([path, last] as const);
+      }
+    }),
+  );
+  return new Map(read.filter((entry) => entry !== undefined));
 }
 
-function isYaml(path: string): boolean {
-  return path.endsWith(".yaml") || path.endsWith(".yml");
+async function readOne(path: string, former: ReadFile | undefined): Promise<ReadFile> {
+  const { mtimeMs, ctimeMs, size, ino } = await stat(path);
+  const stamp = `${mtimeMs} ${ctimeMs} ${size} ${ino}`;
+  if (former?.stamp === stamp && former.settled) return former;
+  const settled = Date.now() - Math.max(mtimeMs, ctimeMs) > TIMESTAMP_GRAIN_MS;
+  return { text: await readFile(path, "utf8"), stamp, settled };
 }
 
-/** Hidden folders and files (an editor's, git's) and node_modules hold no resources. */
-function isIgnored(folder: string, path: string): boolean {
-  if (path === folder) return false;
-  const name = basename(path);
-  return name.startsWith(".") || name === "node_modules";
+/** Folders and YAML files below `path`, relative to `folder`. Hidden ones (an editor's, git's) and node_modules hold no resources. */
+async function list(folder: string, path: string, folders: string[], paths: string[]): Promise<void> {
+  try {
+    const entries = await readdir(join(folder, path), { withFileTypes: true });
+    folders.push(path);
+    for (const entry of entries) {
+      const inner = path === "" ? entry.name : `${path}/${entry.name}`;
+      if (entry.name.startsWith(".") || entry.name === "node_modules") continue;
+      if (entry.isDirectory()) await list(folder, inner, folders, paths);
+      else if (isYaml(entry.name) && (entry.isFile() || entry.isSymbolicLink())) paths.push(inner);
+    }
+  } catch (error) {
+    if (!isGone(error) || path === "") throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && "code" in error && ["ENOENT", "ENOTDIR", "EISDIR"].includes(String(error.code));
+}
+
+function isYaml(name: string): boolean {
+  return name.endsWith(".yaml") || name.endsWith(".yml");
+}
+
+function textsOf(files: ReadonlyMap<string, ReadFile>): ReadonlyMap<string, string> {
+  return new Map([...files].map(([path, { text }]) => [path, text]));
 }

@@ -59,26 +59,27 @@ spec:
             host: reviews
 `;
     expect(
-      validate(parseFile("reviews.yaml", text).resources)
+      [...validate(parseFile("reviews.yaml", text).resources)]
+        .sort(compareDiagnostics)
         .map(formatDiagnostic)
         .map((line) => line.replace("VirtualService default/reviews: ", "")),
     ).toMatchInlineSnapshot(`
       [
+        "reviews.yaml:6:5 WEFT0382 error there is no annotation "weft.mesh/stiky". Fix: did you mean \`weft.mesh/sticky\`.",
         "reviews.yaml:10:7 WEFT0352 error the host * would take all traffic of the mesh. Fix: name the hosts, or bind the VirtualService to a gateway with \`gateways:\`.",
         "reviews.yaml:14:13 WEFT0312 error "/a(?=b)" is not a regular expression that Envoy (RE2) takes: error parsing regexp: invalid or unsupported Perl syntax: \`(?=\`. Fix: RE2 has no look-around and no back-references; see https://github.com/google/re2/wiki/Syntax.",
-        "reviews.yaml:30:13 WEFT0316 error the % in "100%" begins a variable that never ends. Fix: double it (\`100%%\`) for a plain percent sign.",
-        "reviews.yaml:25:9 WEFT0321 error "gateway_error" is not a condition of retryOn. Fix: write \`gateway-error\`.",
+        "reviews.yaml:15:7 WEFT0333 error all destinations have weight 0. Fix: give at least one a weight above 0.",
         "reviews.yaml:18:13 WEFT0331 error "V_1" is not the name of a subset. Fix: use letters, digits and -, at most 63.",
         "reviews.yaml:21:13 WEFT0330 error a destination cannot be every host (*). Fix: name a service, such as reviews or reviews.default.svc.cluster.local.",
-        "reviews.yaml:15:7 WEFT0333 error all destinations have weight 0. Fix: give at least one a weight above 0.",
+        "reviews.yaml:25:9 WEFT0321 error "gateway_error" is not a condition of retryOn. Fix: write \`gateway-error\`.",
         "reviews.yaml:26:7 WEFT0305 error timeout must be at least 1ms. Fix: write a duration such as 500ms or 2s, or remove the field.",
-        "reviews.yaml:33:7 WEFT0340 error a route cannot have both fault and redirect. Fix: remove one, or make two routes with a match each.",
-        "reviews.yaml:35:11 WEFT0324 error 42 is not the status of a response. Fix: use a status from 200 to 599.",
+        "reviews.yaml:30:13 WEFT0316 error the % in "100%" begins a variable that never ends. Fix: double it (\`100%%\`) for a plain percent sign.",
         "reviews.yaml:31:7 WEFT0322 error the redirect leads nowhere. Fix: set at least one of uri, prefixRewrite, authority, port, scheme.",
         "reviews.yaml:32:9 WEFT0322 error 200 is not a redirect. Fix: use a code from 300 to 399; 301 is the default.",
-        "reviews.yaml:39:7 WEFT0355 warning no request reaches this route: route #2 before it has no match and takes all. Fix: move the route without a match to the end.",
-        "reviews.yaml:6:5 WEFT0382 error there is no annotation "weft.mesh/stiky". Fix: did you mean \`weft.mesh/sticky\`.",
+        "reviews.yaml:33:7 WEFT0340 error a route cannot have both fault and redirect. Fix: remove one, or make two routes with a match each.",
+        "reviews.yaml:35:11 WEFT0324 error 42 is not the status of a response. Fix: use a status from 200 to 599.",
         "reviews.yaml:36:7 WEFT0399 warning corsPolicy is not implemented yet: the mesh acts as if it were not there. Fix: remove it, or leave it for a cluster with Istio.",
+        "reviews.yaml:39:7 WEFT0355 warning no request reaches this route: route #2 before it has no match and takes all. Fix: move the route without a match to the end.",
       ]
     `);
   });
