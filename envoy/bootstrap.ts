@@ -1,5 +1,6 @@
 // From a proxy of the mesh to the configuration that its Envoy starts with: who it is, where its control plane and its admin port are. Pure.
 import type { ListenAddress, Proxy } from "../control-plane/mesh/instance.ts";
+import { metricsSink } from "./metrics-sink.ts";
 
 export interface BootstrapOptions {
   readonly admin: ListenAddress;
@@ -10,7 +11,7 @@ export interface BootstrapOptions {
 }
 
 /** Cluster of the control plane; the metrics sink uses it too. */
-export const XDS_CLUSTER = "xds";
+const XDS_CLUSTER = "xds";
 
 /**
  * Each statistic of each cluster costs memory, and a mesh of 1,000 clusters has a hundred thousand: kept is what the control plane, `weft` and the tests read.
@@ -41,7 +42,7 @@ export function bootstrapOf(proxy: Proxy, options: BootstrapOptions): object {
     static_resources: { clusters: [xdsCluster(options.xds)] },
     dynamic_resources: { ads_config: adsConfig(), cds_config: FROM_ADS, lds_config: FROM_ADS },
     stats_config: { stats_matcher: { inclusion_list: { patterns: KEPT_STATISTICS } } },
-    ...(options.metricsEveryMs === undefined ? {} : metricsSink(options.metricsEveryMs)),
+    ...(options.metricsEveryMs === undefined ? {} : metricsSink(XDS_CLUSTER, options.metricsEveryMs)),
     layered_runtime: RUNTIME,
     overload_manager: UNLIMITED_CONNECTIONS,
   };
@@ -104,22 +105,5 @@ function xdsCluster(xds: ListenAddress): object {
     // A control plane that has just refused connections is to be asked again, whatever the default limits say.
     circuit_breakers: { thresholds: [{ max_connections: 100_000, max_pending_requests: 100_000, max_requests: 100_000 }] },
     load_assignment: { cluster_name: XDS_CLUSTER, endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(xds) } }] }] },
-  };
-}
-
-function metricsSink(everyMs: number): object {
-  return {
-    stats_flush_interval: `${everyMs / 1_000}s`,
-    stats_sinks: [
-      {
-        name: "envoy.stat_sinks.metrics_service",
-        typed_config: {
-          "@type": "type.googleapis.com/envoy.config.metrics.v3.MetricsServiceConfig",
-          transport_api_version: "V3",
-          grpc_service: { envoy_grpc: { cluster_name: XDS_CLUSTER } },
-          histogram_emit_mode: "SUMMARY",
-        },
-      },
-    ],
   };
 }

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { claimAddress } from "./address-space.ts";
 
-export interface Claim {
+interface Claim {
   readonly release: () => void;
 }
 

@@ -66,7 +66,7 @@ export function servicePlace(addresses: AddressSpace, identity: InstanceIdentity
   return addresses.listen(`${identity.workload.namespace}/${identity.name} ${host.hostname}`, `service ${port}`, port);
 }
 
-export function sidecarId({ name, workload }: InstanceIdentity): string {
+function sidecarId({ name, workload }: InstanceIdentity): string {
   return `${name}.${workload.namespace}`;
 }
 

@@ -30,7 +30,7 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** The Envoy binary. Default: found or fetched. */
   readonly envoy?: string;
-  /** Proxies send chosen statistics to the control plane this often. Default: never. */
+  /** Proxies send chosen statistics to the control plane this often. Default: once a second, so that it soon hears of a filter that died. */
   readonly metricsEveryMs?: number;
   /** The control plane's module. Default: the control plane; tests put a smaller one in its place. */
   readonly controlPlane?: string;
@@ -201,7 +201,7 @@ async function startMesh(
   const envoy = options.envoy ?? (await ensureEnvoy({ onProgress: (text) => emit({ event: "progress", text }) }));
   options.signal?.throwIfAborted();
 
-  const { metricsEveryMs, gatewayPort } = options;
+  const { metricsEveryMs = STATS_FLUSH_INTERVAL_MS, gatewayPort } = options;
   const fleet = createFleet({
     addresses: createAddressSpace({ network: claim.network, isTaken: createWildcardPortCheck() }),
     envoy: {
@@ -211,7 +211,7 @@ async function startMesh(
       guard,
       emit,
       turn: createTurns(ENVOYS_AT_ONCE),
-      ...(metricsEveryMs === undefined ? {} : { metricsEveryMs }),
+      metricsEveryMs,
     },
     logFolder,
     ...(gatewayPort === undefined ? {} : { gatewayPort }),
