@@ -10,6 +10,7 @@ export function readyText(ready: ReadyEvent, folder: string, style: Style): stri
     ...ready.gateways.flatMap(({ name, ports }) => ports.map(({ number, url }) => [`gateway ${name}`, `port ${number}`, url])),
   ];
   const lines = ["", style.bold(`${folder} is ready after ${(ready.elapsedMs / 1000).toFixed(1)} s.`), ""];
+  if (rows.length === 0) lines.push("  Nothing is to run: there is no Deployment and no Gateway yet.");
   lines.push(...alignColumns(rows).map((line) => `  ${line}`), "", "In a second terminal:");
   lines.push(...alignColumns(nextSteps(ready, folder)).map((line) => `  ${line}`));
   lines.push("", style.dim(`Edit any file of ${folder}: the change is in force at once, or refused with the line and the fix. Logs: ${ready.logs}`));
