@@ -1,19 +1,9 @@
 // One file of YAML: its text comes in, its resources and every mistake of reading them go out. Nothing else is looked at, nothing is thrown.
-import { compareDiagnostics, type Diagnostic, type Origin } from "../model/diagnostic.ts";
+import { compareDiagnostics, type Diagnostic } from "../model/diagnostic.ts";
 import type { Json } from "../model/last-good.ts";
 import type { AnyResource } from "../model/resource.ts";
-import { readDocument } from "./read-document.ts";
+import { type BrokenDocument, readDocument } from "./read-document.ts";
 import { yamlDocuments } from "./yaml-documents.ts";
-
-/** A document that is no resource as it stands. Parts of its name that could not be read are absent. */
-export interface BrokenDocument {
-  readonly kind?: string;
-  readonly namespace?: string;
-  readonly name?: string;
-  readonly origin: Origin;
-  /** The resource as it was probably meant: checked further, so that one mistake does not hide the next, and never served. */
-  readonly meant?: AnyResource;
-}
 
 export interface ParsedFile {
   /** Relative to the folder. */

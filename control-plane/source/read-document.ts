@@ -7,8 +7,17 @@ import { type AnyResource, type FieldPath, resourceLabel } from "../model/resour
 import { checkDocument } from "./check-document.ts";
 import { isClosedGroup, KNOWN_KINDS, type KnownKind, kindsOf, knownGroups, knownKind, type ReadDocument, standingOf } from "./kinds.ts";
 import type { Finding } from "./mend.ts";
-import type { BrokenDocument } from "./parse-file.ts";
 import { type Place, placeOf, plainValue, type Tree, treeAt, treeOf } from "./tree.ts";
+
+/** A document that is no resource as it stands. Parts of its name that could not be read are absent. */
+export interface BrokenDocument {
+  readonly kind?: string;
+  readonly namespace?: string;
+  readonly name?: string;
+  readonly origin: Origin;
+  /** The resource as it was probably meant: checked further, so that one mistake does not hide the next, and never served. */
+  readonly meant?: AnyResource;
+}
 
 /** What one document came to. */
 export interface DocumentReading {

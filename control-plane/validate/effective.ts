@@ -3,8 +3,8 @@
 import { compareText, type Diagnostic, type Origin } from "../model/diagnostic.ts";
 import type { LastGood, RememberedResource } from "../model/last-good.ts";
 import { type AnyResource, type Resources, resourceLabel } from "../model/resource.ts";
-import type { BrokenDocument, ParsedFile } from "../source/parse-file.ts";
-import { readRemembered } from "../source/read-document.ts";
+import type { ParsedFile } from "../source/parse-file.ts";
+import { type BrokenDocument, readRemembered } from "../source/read-document.ts";
 import { type Served, settle } from "./settle.ts";
 import { validate } from "./validate.ts";
 
