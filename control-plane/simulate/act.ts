@@ -59,7 +59,7 @@ export interface LocalAnswer {
 }
 
 /** An action that only the proxy can take. */
-export interface UnsupportedAction {
+interface UnsupportedAction {
   readonly kind: "unsupported";
   readonly what: string;
 }

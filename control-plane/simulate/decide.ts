@@ -9,7 +9,7 @@ import type { SimulatedRequest } from "./request.ts";
 import { type Simulation, simulate } from "./simulate.ts";
 
 /** What the filter chose for a request. */
-export interface FilterChoice {
+interface FilterChoice {
   readonly pick: number;
   readonly candidate: RecordCandidate;
   readonly entry: RecordEntry;

@@ -12,7 +12,7 @@ export interface HeaderStep {
   readonly add: readonly HeaderAddition[];
 }
 
-export interface HeaderAddition {
+interface HeaderAddition {
   /** Lower-case. */
   readonly name: string;
   /** As configured, with its command operators. */

@@ -78,7 +78,7 @@ export function hashInputs(action: RouteAction, request: SimulatedRequest): read
 }
 
 /** The value of a cookie, without the quotes that it may stand in; undefined where there is none, or an empty one. */
-export function cookieValue(request: SimulatedRequest, name: string): string | undefined {
+function cookieValue(request: SimulatedRequest, name: string): string | undefined {
   const pairs = (request.headers.cookie ?? []).flatMap((header) => header.split(";").map((pair) => pair.trim()));
   const pair = pairs.find((candidate) => candidate.startsWith(`${name}=`));
   const value = pair?.slice(name.length + 1).replace(/^"(.*)"$/, "$1");

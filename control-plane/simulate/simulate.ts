@@ -20,7 +20,7 @@ export interface Simulation {
 }
 
 /** Nothing matched: the proxy answers 404, or what that is to a gRPC client. */
-export interface NotFound {
+interface NotFound {
   readonly kind: "no virtual host" | "no route";
   readonly status: number;
   readonly grpcStatus?: number;

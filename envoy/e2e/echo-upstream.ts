@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { HeaderMap, SimulatedRequest } from "../../control-plane/simulate/request.ts";
 
 /** What an upstream saw. */
-export interface Echo {
+interface Echo {
   /** The cluster whose upstream it was. */
   readonly cluster: string;
   readonly path: string;

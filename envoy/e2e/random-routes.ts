@@ -25,7 +25,7 @@ export const CLUSTERS: readonly string[] = ["one", "two", "three"];
 export const HEADER_NAMES: readonly string[] = ["x-a", "x-b", "x-c", "x-forwarded-host"];
 /** What every upstream answers with. */
 export const UPSTREAM_HEADERS: HeaderMap = { "x-a": ["up"], "x-b": ["up1", "up2"] };
-export const PICK_HEADER = "x-pick";
+const PICK_HEADER = "x-pick";
 
 /** A source of random numbers that repeats from its seed. */
 export interface Dice {
