@@ -11,6 +11,8 @@ import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.js";
 import { FilterConfigSchema, VirtualHostSchema } from "../gen/envoy/config/route/v3/route_components_pb.js";
 import { RouteConfigurationSchema } from "../gen/envoy/config/route/v3/route_pb.js";
 import { FileAccessLogSchema } from "../gen/envoy/extensions/access_loggers/file/v3/file_pb.js";
+import { ExpressionFilterSchema } from "../gen/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js";
+import { ConfigSchema as StatsLogSchema } from "../gen/envoy/extensions/access_loggers/stats/v3/stats_pb.js";
 import { ClusterConfigSchema } from "../gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js";
 import { FilterConfigSchema as ForwardProxyFilterSchema } from "../gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js";
 import { HTTPFaultSchema } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
@@ -42,7 +44,16 @@ const UPDATE = process.env.WEFT_UPDATE_GOLDEN === "1";
 
 /** What may stand inside an Any. */
 const registry = createRegistry(
-  ...[ClientSideWeightedRoundRobinSchema, ClusterConfigSchema, FileAccessLogSchema, FilterConfigSchema, ForwardProxyFilterSchema, HTTPFaultSchema],
+  ...[
+    ExpressionFilterSchema,
+    StatsLogSchema,
+    ClientSideWeightedRoundRobinSchema,
+    ClusterConfigSchema,
+    FileAccessLogSchema,
+    FilterConfigSchema,
+    ForwardProxyFilterSchema,
+    HTTPFaultSchema,
+  ],
   ...[HeaderMutationFilterSchema, HeaderMutationSchema, HttpConnectionManagerSchema, HttpProtocolOptionsSchema, LeastRequestSchema, MaglevSchema],
   ...[PreviousHostsPredicateSchema, PreviousPrioritiesConfigSchema, RandomSchema, RingHashSchema, RoundRobinSchema, RouterSchema, TcpProxySchema],
 );

@@ -20,11 +20,12 @@ import { packAny } from "./any.ts";
 import { ADS_WITHOUT_LIMIT } from "./config-source.ts";
 import { duration } from "./duration.ts";
 import { FAULT_FILTER } from "./faults.ts";
+import { filterDeathLog } from "./filter-deaths.ts";
 import { DECIDING_FILTER, EXPLAINING_FILTER } from "./filter-resources.ts";
 import type { Init } from "./init.ts";
 import { RETRY_MARKER_HEADER } from "./names.ts";
 import { PASS_THROUGH_FILTER } from "./pass-through.ts";
-import { directResponse, timeouts } from "./route-action.ts";
+import { timeouts } from "./route-action.ts";
 import { MATCH_ALL } from "./route-match.ts";
 
 type ManagerInit = Init<typeof HttpConnectionManagerSchema>;
@@ -62,23 +63,6 @@ function retryMarker(value: "unsent" | "reset", flags: string[]): Init<typeof Re
   };
 }
 
-/** The filter answers before Envoy looks for a route; this is for what Envoy answers by itself. */
-const NO_ROUTE: Init<typeof ResponseMapperSchema> = {
-  filter: { filterSpecifier: { case: "responseFlagFilter", value: { flags: ["NR"] } } },
-  ...bodyOf("no route matched"),
-};
-
-function bodyOf(error: string): Init<typeof ResponseMapperSchema> {
-  const { body } = directResponse({ status: 404, body: { string: `${JSON.stringify({ error })}\n` } });
-  return {
-    ...(body === undefined ? {} : { body }),
-    bodyFormatOverride: {
-      format: { case: "textFormatSource", value: { specifier: { case: "inlineString", value: "%LOCAL_REPLY_BODY%" } } },
-      contentType: "application/json",
-    },
-  };
-}
-
 const upgradesTo = (...types: readonly string[]): Init<typeof HttpConnectionManager_UpgradeConfigSchema>[] => types.map((upgradeType) => ({ upgradeType }));
 
 /**
@@ -101,15 +85,30 @@ function encodeKind(init: ManagerInit): Uint8Array {
 }
 
 const KINDS = {
-  sidecar: encodeKind({ useRemoteAddress: false, upgradeConfigs: upgradesTo("websocket"), httpFilters: [FAULTS, DECIDING_FILTER, ROUTER] }),
+  sidecar: encodeKind({
+    useRemoteAddress: false,
+    upgradeConfigs: upgradesTo("websocket"),
+    httpFilters: [FAULTS, DECIDING_FILTER, ROUTER],
+    accessLog: [filterDeathLog()],
+  }),
   forwardProxy: encodeKind({
     useRemoteAddress: false,
     upgradeConfigs: upgradesTo("websocket", "CONNECT"),
     httpProtocolOptions: { allowAbsoluteUrl: true },
     httpFilters: [FAULTS, DECIDING_FILTER, PASS_THROUGH_FILTER, ROUTER],
+    accessLog: [filterDeathLog()],
   }),
-  gateway: encodeKind({ useRemoteAddress: true, upgradeConfigs: upgradesTo("websocket"), httpFilters: [FAULTS, DECIDING_FILTER, ROUTER] }),
-  explain: encodeKind({ useRemoteAddress: false, httpFilters: [EXPLAINING_FILTER, ROUTER], localReplyConfig: { mappers: [NO_ROUTE] } }),
+  gateway: encodeKind({
+    useRemoteAddress: true,
+    upgradeConfigs: upgradesTo("websocket"),
+    httpFilters: [FAULTS, DECIDING_FILTER, ROUTER],
+    accessLog: [filterDeathLog()],
+  }),
+  explain: encodeKind({
+    useRemoteAddress: false,
+    httpFilters: [EXPLAINING_FILTER, ROUTER],
+    accessLog: [filterDeathLog()],
+  }),
   inbound: encodeKind({
     useRemoteAddress: false,
     upgradeConfigs: upgradesTo("websocket"),
@@ -130,7 +129,7 @@ export function outboundManager(
   return manager(kind, { statPrefix, routeSpecifier: rds(routeConfiguration), accessLog: accessLog("request", "outbound", proxy) });
 }
 
-/** Answers what the routes would do, and never lets a request through. */
+/** Answers what the routes would do, or that none matches, and never lets a request through. */
 export function explainManager(routeConfiguration: string, statPrefix: string): NetworkFilterInit {
   return manager("explain", { statPrefix, routeSpecifier: rds(routeConfiguration) });
 }

@@ -6,6 +6,8 @@ import type { DnsCacheConfigSchema } from "../gen/envoy/extensions/common/dynami
 import { FilterConfigSchema } from "../gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js";
 import type { HttpFilterSchema } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { packAny } from "./any.ts";
+import { circuitBreakers, connectionFields } from "./connection-pool.ts";
+import { CLUSTER_DEFAULTS } from "./defaults.ts";
 import type { Init } from "./init.ts";
 import { PASSTHROUGH_CLUSTER } from "./names.ts";
 import type { TranslatedResource } from "./resource.ts";
@@ -22,12 +24,15 @@ export const PASS_THROUGH_FILTER: Init<typeof HttpFilterSchema> = {
   configType: { case: "typedConfig", value: packAny(FilterConfigSchema, { implementationSpecifier: { case: "dnsCacheConfig", value: DNS_CACHE } }) },
 };
 
-/** The cluster of all unknown names. Source: Envoy, "HTTP dynamic forward proxy". */
+const LIMITS = CLUSTER_DEFAULTS.istio;
+
+/** The cluster of all unknown names, which are called as patiently as in Istio: they are far away, and there is no other host to turn to. Source: Envoy, "HTTP dynamic forward proxy". */
 export function passThroughCluster(): TranslatedResource {
   const cluster = create(ClusterSchema, {
     name: PASSTHROUGH_CLUSTER,
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
-    connectTimeout: { seconds: 10n },
+    ...connectionFields(undefined, LIMITS),
+    circuitBreakers: circuitBreakers({}, LIMITS),
     clusterDiscoveryType: {
       case: "clusterType",
       value: {

@@ -381,6 +381,14 @@ describe("the HTTP proxy port", () => {
 });
 
 describe("a gateway", () => {
+  it("explains too, also that no route matches", async () => {
+    const port = mesh.proxies.flatMap(({ gatewayPorts }) => gatewayPorts).find(({ number }) => number === 80);
+    const to = { address: port?.listen.address ?? "", port: port?.explainPort ?? 0 };
+    const said = async (host: string): Promise<unknown> => JSON.parse((await ask(to, "/x", { headers: { host } })).body);
+    expect(await said("a.shop.example")).toMatchObject({ route: "front.default/default", cluster: "outbound|9090||plain.default.svc.cluster.local" });
+    expect(await said("b.shop.example")).toMatchObject({ route: null, cluster: null });
+  });
+
   const at = (port: number, host: string): Promise<Reply> => ask(gatewayPort(port), "/x", { headers: { host } });
 
   it("serves the hosts that Gateway and VirtualService both name, whatever port the client names", async () => {
