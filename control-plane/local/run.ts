@@ -2,6 +2,7 @@
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { ensureEnvoy } from "../../envoy/install.ts";
+import { STATS_FLUSH_INTERVAL_MS } from "../../envoy/metrics-sink.ts";
 import { compareDiagnostics, type Diagnostic, formatDiagnostic } from "../model/diagnostic.ts";
 import { createAcknowledgements, type Publication } from "./acknowledgements.ts";
 import { createAddressSpace } from "./address-space.ts";

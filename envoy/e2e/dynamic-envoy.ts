@@ -12,7 +12,7 @@ import { systemClock } from "../../control-plane/xds/clock.ts";
 import type { ProxyReport } from "../../control-plane/xds/proxy-state.ts";
 import { startXdsServer, type XdsServer } from "../../control-plane/xds/server.ts";
 import { ensureEnvoy } from "../install.ts";
-import { metricsSink } from "../metrics-sink.ts";
+import { metricsSink, STATS_FLUSH_INTERVAL_MS } from "../metrics-sink.ts";
 import type { Answer } from "./static-envoy.ts";
 
 export const PROXY_ID = "sidecar~test";
@@ -186,7 +186,7 @@ function bootstrap(xdsPort: number): object {
   return {
     node: { id: PROXY_ID, cluster: "test" },
     admin: { address: { socket_address: { address: "127.0.0.1", port_value: 0 } } },
-    ...metricsSink("xds"),
+    ...metricsSink("xds", STATS_FLUSH_INTERVAL_MS),
     dynamic_resources: {
       ads_config: {
         api_type: "DELTA_GRPC",
