@@ -125,7 +125,7 @@ function serviceListener(asker: Asker, request: ExplainedRequest): ChosenListene
   if (asker.httpProxy === undefined)
     throw new CommandError(
       `${request.hostname} is no service that ${asker.name} has a listener for`,
-      meant.trim() || "`calls:` of its LocalRun may leave it out",
+      meant.trim() || `It has ${asker.listeners.map(({ name }) => name).join(", ") || "none"}`,
     );
   const note = `${request.hostname} is no service of this mesh: the HTTP proxy port was asked, the only one that takes such names.${meant}`;
   return { name: "HTTP proxy port", ...asker.httpProxy, notes: [note] };
