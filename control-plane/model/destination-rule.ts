@@ -45,7 +45,7 @@ const loadBalancer = z.strictObject({
   warmup: warmup.optional(),
 });
 
-const connectionPool = z.strictObject({
+export const connectionPool = z.strictObject({
   tcp: z
     .strictObject({
       maxConnections: nonNegativeInt.optional(),

@@ -5,7 +5,7 @@ import { portNumber, stringMap } from "./fields.ts";
 
 const tlsVersion = z.enum(["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"]);
 
-const serverTls = z.strictObject({
+export const serverTls = z.strictObject({
   httpsRedirect: z.boolean().optional(),
   mode: z.enum(["PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"]).optional(),
   serverCertificate: z.string().optional(),

@@ -6,7 +6,10 @@ import type { GatewaySpec } from "./gateway.ts";
 import type { DeploymentSpec, ServiceSpec } from "./kubernetes.ts";
 import type { LocalRunSpec } from "./local-run.ts";
 import type { MeshConfigSpec } from "./mesh-config.ts";
+import type { ServiceEntrySpec } from "./service-entry.ts";
+import type { SidecarSpec } from "./sidecar.ts";
 import type { VirtualServiceSpec } from "./virtual-service.ts";
+import type { WorkloadEntrySpec, WorkloadGroupSpec } from "./workload-entry.ts";
 
 /** A path inside a resource, from its root: `["spec", "http", 0, "route", 1, "weight"]`. */
 export type FieldPath = readonly (string | number)[];
@@ -31,19 +34,39 @@ export interface Resource<Kind extends string, Spec> {
 export type VirtualService = Resource<"VirtualService", VirtualServiceSpec>;
 export type DestinationRule = Resource<"DestinationRule", DestinationRuleSpec>;
 export type Gateway = Resource<"Gateway", GatewaySpec>;
+export type ServiceEntry = Resource<"ServiceEntry", ServiceEntrySpec>;
+export type WorkloadEntry = Resource<"WorkloadEntry", WorkloadEntrySpec>;
+export type WorkloadGroup = Resource<"WorkloadGroup", WorkloadGroupSpec>;
+export type Sidecar = Resource<"Sidecar", SidecarSpec>;
 export type KubernetesService = Resource<"Service", ServiceSpec>;
 export type Deployment = Resource<"Deployment", DeploymentSpec>;
 export type Namespace = Resource<"Namespace", Record<string, never>>;
 export type MeshConfig = Resource<"MeshConfig", MeshConfigSpec>;
 export type LocalRun = Resource<"LocalRun", LocalRunSpec>;
 
-export type AnyResource = VirtualService | DestinationRule | Gateway | KubernetesService | Deployment | Namespace | MeshConfig | LocalRun;
+export type AnyResource =
+  | VirtualService
+  | DestinationRule
+  | Gateway
+  | ServiceEntry
+  | WorkloadEntry
+  | WorkloadGroup
+  | Sidecar
+  | KubernetesService
+  | Deployment
+  | Namespace
+  | MeshConfig
+  | LocalRun;
 
 /** All resources of a mesh, sorted by (namespace, name) within each kind, so that equal input gives equal output whatever the file order. */
 export interface Resources {
   readonly virtualServices: readonly VirtualService[];
   readonly destinationRules: readonly DestinationRule[];
   readonly gateways: readonly Gateway[];
+  readonly serviceEntries: readonly ServiceEntry[];
+  readonly workloadEntries: readonly WorkloadEntry[];
+  readonly workloadGroups: readonly WorkloadGroup[];
+  readonly sidecars: readonly Sidecar[];
   readonly services: readonly KubernetesService[];
   readonly deployments: readonly Deployment[];
   readonly namespaces: readonly Namespace[];

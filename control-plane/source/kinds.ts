@@ -7,7 +7,10 @@ import { deploymentSpec, serviceSpec } from "../model/kubernetes.ts";
 import { localRunSpec } from "../model/local-run.ts";
 import { meshConfigSpec } from "../model/mesh-config.ts";
 import type { AnyResource } from "../model/resource.ts";
+import { serviceEntrySpec } from "../model/service-entry.ts";
+import { sidecarSpec } from "../model/sidecar.ts";
 import { virtualServiceSpec } from "../model/virtual-service.ts";
+import { workloadEntrySpec, workloadGroupSpec } from "../model/workload-entry.ts";
 
 export type Kind = AnyResource["kind"];
 
@@ -75,6 +78,10 @@ export const KNOWN_KINDS: readonly KnownKind[] = [
   { kind: "VirtualService", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(virtualServiceSpec) },
   { kind: "DestinationRule", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(destinationRuleSpec) },
   { kind: "Gateway", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(gatewaySpec) },
+  { kind: "ServiceEntry", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(serviceEntrySpec) },
+  { kind: "WorkloadEntry", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(workloadEntrySpec) },
+  { kind: "WorkloadGroup", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(workloadGroupSpec) },
+  { kind: "Sidecar", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(sidecarSpec) },
   { kind: "MeshConfig", group: "weft.mesh", versions: ["v1alpha1"], namespaced: true, schema: strict(meshConfigSpec) },
   { kind: "LocalRun", group: "weft.mesh", versions: ["v1alpha1"], namespaced: true, schema: strict(localRunSpec) },
   { kind: "Service", group: "", versions: ["v1"], namespaced: true, schema: loose(serviceSpec) },
@@ -95,7 +102,7 @@ export const KNOWN_KINDS: readonly KnownKind[] = [
 
 /** Istio's kinds that are not built yet, and workloads that only a cluster runs so far: ignored, and said. */
 const NOT_BUILT: ReadonlyMap<string, readonly string[]> = new Map([
-  ["networking.istio.io", ["ServiceEntry", "Sidecar", "EnvoyFilter", "ProxyConfig", "WorkloadEntry", "WorkloadGroup"]],
+  ["networking.istio.io", ["EnvoyFilter", "ProxyConfig"]],
   ["security.istio.io", ["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"]],
   ["telemetry.istio.io", ["Telemetry"]],
   ["extensions.istio.io", ["WasmPlugin", "TrafficExtension"]],

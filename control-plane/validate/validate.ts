@@ -34,6 +34,10 @@ function checkKind(resource: AnyResource): readonly Problem[] {
       return checkDeployment(resource);
     case "MeshConfig":
       return checkLocality(resource.spec.localityLbSetting, ["spec", "localityLbSetting"]);
+    case "ServiceEntry":
+    case "WorkloadEntry":
+    case "WorkloadGroup":
+    case "Sidecar":
     case "LocalRun":
     case "Namespace":
       return [];
