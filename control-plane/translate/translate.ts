@@ -18,13 +18,15 @@ import { indexVirtualServices } from "./virtual-services.ts";
 
 export interface TranslateOptions {
   readonly filter: FilterOptions;
+  /** Those of the mesh that are asked about; all of them where it is absent. */
+  readonly proxies?: readonly Proxy[];
 }
 
 /** Everything for every proxy. Pure; resources that proxies share are the same objects. */
 export function translate(mesh: Mesh, options: TranslateOptions): Translation {
   const diagnostics = new Map<string, Diagnostic>();
   const tools = createTools(mesh, options);
-  const proxies = mesh.proxies.map((proxy): [string, ProxyResources] => {
+  const proxies = (options.proxies ?? mesh.proxies).map((proxy): [string, ProxyResources] => {
     const collector = createCollector(proxy, tools);
     if (proxy.kind === "gateway") collectGateway(proxy, tools, collector);
     else collectSidecar(proxy, tools, collector);
