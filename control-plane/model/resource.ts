@@ -1,13 +1,21 @@
 // The typed resources of a mesh: what source/ and model/ hand to validate/ and mesh/.
 
+import type { AuthorizationPolicySpec } from "./authorization-policy.ts";
 import type { DestinationRuleSpec } from "./destination-rule.ts";
 import type { Origin } from "./diagnostic.ts";
+import type { EnvoyFilterSpec } from "./envoy-filter.ts";
+import type { TrafficExtensionSpec, WasmPluginSpec } from "./extensions.ts";
 import type { GatewaySpec } from "./gateway.ts";
 import type { DeploymentSpec, ServiceSpec } from "./kubernetes.ts";
 import type { LocalRunSpec } from "./local-run.ts";
 import type { MeshConfigSpec } from "./mesh-config.ts";
+import type { PeerAuthenticationSpec } from "./peer-authentication.ts";
+import type { ProxyConfigSpec } from "./proxy-config.ts";
+import type { RequestAuthenticationSpec } from "./request-authentication.ts";
+import type { SecretSpec } from "./secret.ts";
 import type { ServiceEntrySpec } from "./service-entry.ts";
 import type { SidecarSpec } from "./sidecar.ts";
+import type { TelemetrySpec } from "./telemetry.ts";
 import type { VirtualServiceSpec } from "./virtual-service.ts";
 import type { WorkloadEntrySpec, WorkloadGroupSpec } from "./workload-entry.ts";
 
@@ -38,6 +46,15 @@ export type ServiceEntry = Resource<"ServiceEntry", ServiceEntrySpec>;
 export type WorkloadEntry = Resource<"WorkloadEntry", WorkloadEntrySpec>;
 export type WorkloadGroup = Resource<"WorkloadGroup", WorkloadGroupSpec>;
 export type Sidecar = Resource<"Sidecar", SidecarSpec>;
+export type AuthorizationPolicy = Resource<"AuthorizationPolicy", AuthorizationPolicySpec>;
+export type PeerAuthentication = Resource<"PeerAuthentication", PeerAuthenticationSpec>;
+export type RequestAuthentication = Resource<"RequestAuthentication", RequestAuthenticationSpec>;
+export type EnvoyFilter = Resource<"EnvoyFilter", EnvoyFilterSpec>;
+export type ProxyConfig = Resource<"ProxyConfig", ProxyConfigSpec>;
+export type Telemetry = Resource<"Telemetry", TelemetrySpec>;
+export type WasmPlugin = Resource<"WasmPlugin", WasmPluginSpec>;
+export type TrafficExtension = Resource<"TrafficExtension", TrafficExtensionSpec>;
+export type Secret = Resource<"Secret", SecretSpec>;
 export type KubernetesService = Resource<"Service", ServiceSpec>;
 export type Deployment = Resource<"Deployment", DeploymentSpec>;
 export type Namespace = Resource<"Namespace", Record<string, never>>;
@@ -52,6 +69,15 @@ export type AnyResource =
   | WorkloadEntry
   | WorkloadGroup
   | Sidecar
+  | AuthorizationPolicy
+  | PeerAuthentication
+  | RequestAuthentication
+  | EnvoyFilter
+  | ProxyConfig
+  | Telemetry
+  | WasmPlugin
+  | TrafficExtension
+  | Secret
   | KubernetesService
   | Deployment
   | Namespace
@@ -67,6 +93,15 @@ export interface Resources {
   readonly workloadEntries: readonly WorkloadEntry[];
   readonly workloadGroups: readonly WorkloadGroup[];
   readonly sidecars: readonly Sidecar[];
+  readonly authorizationPolicies: readonly AuthorizationPolicy[];
+  readonly peerAuthentications: readonly PeerAuthentication[];
+  readonly requestAuthentications: readonly RequestAuthentication[];
+  readonly envoyFilters: readonly EnvoyFilter[];
+  readonly proxyConfigs: readonly ProxyConfig[];
+  readonly telemetries: readonly Telemetry[];
+  readonly wasmPlugins: readonly WasmPlugin[];
+  readonly trafficExtensions: readonly TrafficExtension[];
+  readonly secrets: readonly Secret[];
   readonly services: readonly KubernetesService[];
   readonly deployments: readonly Deployment[];
   readonly namespaces: readonly Namespace[];

@@ -1,14 +1,22 @@
 // Which kinds a document may have, and what becomes of each: read by a schema, not built yet, or of no use to a mesh.
 import { z } from "zod";
+import { authorizationPolicySpec } from "../model/authorization-policy.ts";
 import { destinationRuleSpec } from "../model/destination-rule.ts";
+import { envoyFilterSpec } from "../model/envoy-filter.ts";
+import { trafficExtensionSpec, wasmPluginSpec } from "../model/extensions.ts";
 import { stringMap } from "../model/fields.ts";
 import { gatewaySpec } from "../model/gateway.ts";
 import { deploymentSpec, serviceSpec } from "../model/kubernetes.ts";
 import { localRunSpec } from "../model/local-run.ts";
 import { meshConfigSpec } from "../model/mesh-config.ts";
+import { peerAuthenticationSpec } from "../model/peer-authentication.ts";
+import { proxyConfigSpec } from "../model/proxy-config.ts";
+import { requestAuthenticationSpec } from "../model/request-authentication.ts";
 import type { AnyResource } from "../model/resource.ts";
+import { secretFields, secretSpec } from "../model/secret.ts";
 import { serviceEntrySpec } from "../model/service-entry.ts";
 import { sidecarSpec } from "../model/sidecar.ts";
+import { telemetrySpec } from "../model/telemetry.ts";
 import { virtualServiceSpec } from "../model/virtual-service.ts";
 import { workloadEntrySpec, workloadGroupSpec } from "../model/workload-entry.ts";
 
@@ -71,6 +79,13 @@ const metadata = z.strictObject({
 const strict = (spec: z.ZodType) => z.strictObject({ apiVersion: written, kind: written, metadata, spec, status: written });
 const loose = (spec: z.ZodType) => z.looseObject({ apiVersion: written, kind: written, metadata, spec });
 
+/** A document without a spec says what an empty one says: it applies its kind's defaults. */
+const mayBeEmpty = (spec: z.ZodType) => strict(spec.prefault({}));
+/** A Secret has no spec: its fields stand beside the metadata. */
+const secretDocument = z
+  .looseObject({ apiVersion: written, kind: written, metadata, ...secretFields })
+  .transform((document) => ({ metadata: document.metadata, spec: secretSpec(document) }));
+
 const ISTIO_VERSIONS = ["v1", "v1beta1", "v1alpha3"];
 
 /** Every kind that Weft reads. */
@@ -82,9 +97,18 @@ export const KNOWN_KINDS: readonly KnownKind[] = [
   { kind: "WorkloadEntry", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(workloadEntrySpec) },
   { kind: "WorkloadGroup", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(workloadGroupSpec) },
   { kind: "Sidecar", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(sidecarSpec) },
+  { kind: "EnvoyFilter", group: "networking.istio.io", versions: ["v1alpha3"], namespaced: true, schema: mayBeEmpty(envoyFilterSpec) },
+  { kind: "ProxyConfig", group: "networking.istio.io", versions: ["v1beta1"], namespaced: true, schema: mayBeEmpty(proxyConfigSpec) },
+  { kind: "AuthorizationPolicy", group: "security.istio.io", versions: ["v1", "v1beta1"], namespaced: true, schema: mayBeEmpty(authorizationPolicySpec) },
+  { kind: "PeerAuthentication", group: "security.istio.io", versions: ["v1", "v1beta1"], namespaced: true, schema: mayBeEmpty(peerAuthenticationSpec) },
+  { kind: "RequestAuthentication", group: "security.istio.io", versions: ["v1", "v1beta1"], namespaced: true, schema: mayBeEmpty(requestAuthenticationSpec) },
+  { kind: "Telemetry", group: "telemetry.istio.io", versions: ["v1", "v1alpha1"], namespaced: true, schema: mayBeEmpty(telemetrySpec) },
+  { kind: "WasmPlugin", group: "extensions.istio.io", versions: ["v1alpha1"], namespaced: true, schema: strict(wasmPluginSpec) },
+  { kind: "TrafficExtension", group: "extensions.istio.io", versions: ["v1alpha1"], namespaced: true, schema: strict(trafficExtensionSpec) },
   { kind: "MeshConfig", group: "weft.mesh", versions: ["v1alpha1"], namespaced: true, schema: strict(meshConfigSpec) },
   { kind: "LocalRun", group: "weft.mesh", versions: ["v1alpha1"], namespaced: true, schema: strict(localRunSpec) },
   { kind: "Service", group: "", versions: ["v1"], namespaced: true, schema: loose(serviceSpec) },
+  { kind: "Secret", group: "", versions: ["v1"], namespaced: true, schema: secretDocument },
   { kind: "Deployment", group: "apps", versions: ["v1"], namespaced: true, schema: loose(deploymentSpec) },
   {
     kind: "Namespace",
@@ -102,10 +126,6 @@ export const KNOWN_KINDS: readonly KnownKind[] = [
 
 /** Istio's kinds that are not built yet, and workloads that only a cluster runs so far: ignored, and said. */
 const NOT_BUILT: ReadonlyMap<string, readonly string[]> = new Map([
-  ["networking.istio.io", ["EnvoyFilter", "ProxyConfig"]],
-  ["security.istio.io", ["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"]],
-  ["telemetry.istio.io", ["Telemetry"]],
-  ["extensions.istio.io", ["WasmPlugin", "TrafficExtension"]],
   [
     "gateway.networking.k8s.io",
     ["Gateway", "GatewayClass", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "ReferenceGrant", "BackendTLSPolicy"],
@@ -120,7 +140,7 @@ const NOT_BUILT: ReadonlyMap<string, readonly string[]> = new Map([
 const UNUSED: ReadonlyMap<string, readonly string[]> = new Map([
   [
     "",
-    ["ConfigMap", "Secret", "ServiceAccount", "PersistentVolume", "PersistentVolumeClaim", "Endpoints", "Event", "LimitRange", "Node", "ResourceQuota"].concat([
+    ["ConfigMap", "ServiceAccount", "PersistentVolume", "PersistentVolumeClaim", "Endpoints", "Event", "LimitRange", "Node", "ResourceQuota"].concat([
       "Binding",
       "PodTemplate",
       "ComponentStatus",

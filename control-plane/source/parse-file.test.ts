@@ -194,10 +194,6 @@ describe("documents of a file", () => {
     ["apiVersion: v1\nkind: Deployment\nmetadata: {name: a}\n", "Fix: write `apiVersion: apps/v1`"],
     ["apiVersion: v1\nkind: Service\nmetadata: {name: A_b}\nspec: {}\n", 'name is not right: "A_b"'],
     ["apiVersion: v1\nkind: Service\nspec: {}\n", "metadata is required"],
-    [
-      "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\n",
-      "WEFT0125 warning AuthorizationPolicy (security.istio.io) is not implemented yet, ignored",
-    ],
     ["apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a}\n", "WEFT0125 warning StatefulSet (apps) is not implemented yet, ignored"],
     [
       "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: a}\n",

@@ -4,10 +4,13 @@ import type { AnyResource, FieldPath } from "../model/resource.ts";
 import { type Problem, warning } from "./problem.ts";
 
 /** A path into a resource, `*` standing for every item of a list; and what happens instead. `unless`: values that need nothing built. */
-interface NotBuilt {
+export interface NotBuilt {
   readonly kind: AnyResource["kind"];
+  /** Empty for the whole kind. */
   readonly path: readonly string[];
   readonly instead: string;
+  /** What to use; absent where there is nothing. */
+  readonly alternative?: string;
   readonly unless?: (value: unknown) => boolean;
 }
 
@@ -60,12 +63,37 @@ const GATEWAY: readonly NotBuilt[] = [
   },
 ];
 
+/** Whole kinds: checked as Istio checks them, and without effect. */
+const KINDS: readonly NotBuilt[] = (
+  [
+    ["EnvoyFilter", "no proxy is patched", "use the fields of VirtualService, DestinationRule and Gateway; what they lack is worth an issue"],
+    ["ProxyConfig", "proxies keep their settings", "start the sidecars with the options that they need"],
+    ["WasmPlugin", "no plugin is loaded", "match and change requests with VirtualService, or do it in the application"],
+    ["TrafficExtension", "neither wasm nor lua runs", "match and change requests with VirtualService, or do it in the application"],
+    ["Telemetry", "every proxy counts requests and writes its access log as it does without it", "read /metrics, `weft top` and `weft logs --access`"],
+    ["AuthorizationPolicy", "every request is let through", undefined],
+    ["PeerAuthentication", "connections within the mesh are in plain text", undefined],
+    ["RequestAuthentication", "tokens are not checked", undefined],
+    ["Sidecar", "every proxy may call every host", undefined],
+    ["ServiceEntry", "its hosts are unknown to the mesh", undefined],
+    ["WorkloadEntry", "it is no endpoint of any service", undefined],
+    ["WorkloadGroup", "nothing registers itself by it", undefined],
+  ] as const
+).map(([kind, instead, alternative]) => ({ kind, path: [], instead, ...(alternative === undefined ? {} : { alternative }) }));
+
+const MESH_CONFIG: readonly NotBuilt[] = [
+  { kind: "MeshConfig", path: ["spec", "scope"], instead: "proxies learn of every host that they may call", unless: (value) => value === "all" },
+  { kind: "MeshConfig", path: ["spec", "trustDomainAliases"], instead: IGNORED },
+  { kind: "MeshConfig", path: ["spec", "extensionProviders"], instead: IGNORED },
+  { kind: "MeshConfig", path: ["spec", "defaultProviders"], instead: IGNORED },
+];
+
 /** The one table. */
-const NOT_BUILT: readonly NotBuilt[] = [...VIRTUAL_SERVICE, ...DESTINATION_RULE, ...GATEWAY];
+export const NOT_BUILT: readonly NotBuilt[] = [...KINDS, ...MESH_CONFIG, ...VIRTUAL_SERVICE, ...DESTINATION_RULE, ...GATEWAY];
 
 /** A warning for each field of a resource that is not built yet. */
 export function checkNotBuilt(resource: AnyResource): readonly Problem[] {
-  return NOT_BUILT.filter(({ kind }) => kind === resource.kind).flatMap(({ path, instead, unless }) =>
+  return NOT_BUILT.filter(({ kind }) => kind === resource.kind).flatMap(({ path, instead, alternative, unless }) =>
     valuesAt(resource, path).flatMap(([at, value]) =>
       isEmpty(value) || unless?.(value) === true
         ? []
@@ -73,8 +101,8 @@ export function checkNotBuilt(resource: AnyResource): readonly Problem[] {
             warning(
               "WEFT0399",
               at,
-              `${at.findLast((step) => typeof step === "string")} is not implemented yet: ${instead}`,
-              "remove it, or leave it for a cluster with Istio",
+              `${at.findLast((step) => typeof step === "string") ?? resource.kind} is not implemented: ${instead}`,
+              alternative ?? "remove it, or leave it for a cluster with Istio",
             ),
           ],
     ),

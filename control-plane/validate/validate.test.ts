@@ -78,7 +78,7 @@ spec:
         "reviews.yaml:32:9 WEFT0322 error 200 is not a redirect. Fix: use a code from 300 to 399; 301 is the default.",
         "reviews.yaml:33:7 WEFT0340 error a route cannot have both fault and redirect. Fix: remove one, or make two routes with a match each.",
         "reviews.yaml:35:11 WEFT0324 error 42 is not the status of a response. Fix: use a status from 200 to 599.",
-        "reviews.yaml:36:7 WEFT0399 warning corsPolicy is not implemented yet: the mesh acts as if it were not there. Fix: remove it, or leave it for a cluster with Istio.",
+        "reviews.yaml:36:7 WEFT0399 warning corsPolicy is not implemented: the mesh acts as if it were not there. Fix: remove it, or leave it for a cluster with Istio.",
         "reviews.yaml:39:7 WEFT0355 warning no request reaches this route: route #2 before it has no match and takes all. Fix: move the route without a match to the end.",
       ]
     `);
@@ -117,18 +117,18 @@ describe("annotations", () => {
 
 describe("fields that are not built yet", () => {
   it.each([
-    ["VirtualService", "hosts: [a], http: [{delegate: {name: b}}]", "delegate is not implemented yet: the route answers 404"],
-    ["DestinationRule", "host: a, trafficPolicy: {tls: {mode: SIMPLE}}", "tls is not implemented yet: connections are in plain text"],
-    ["DestinationRule", "host: a, subsets: [{name: v1, trafficPolicy: {proxyProtocol: {version: V1}}}]", "proxyProtocol is not implemented yet"],
+    ["VirtualService", "hosts: [a], http: [{delegate: {name: b}}]", "delegate is not implemented: the route answers 404"],
+    ["DestinationRule", "host: a, trafficPolicy: {tls: {mode: SIMPLE}}", "tls is not implemented: connections are in plain text"],
+    ["DestinationRule", "host: a, subsets: [{name: v1, trafficPolicy: {proxyProtocol: {version: V1}}}]", "proxyProtocol is not implemented"],
     [
       "DestinationRule",
       "host: a, trafficPolicy: {portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: PASSTHROUGH}}]}",
-      "simple is not implemented yet",
+      "simple is not implemented",
     ],
     [
       "Gateway",
       'servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}]',
-      "protocol is not implemented yet: the server does not listen",
+      "protocol is not implemented: the server does not listen",
     ],
   ])("%s {%s} gets a warning by name", (kind, spec, expected) => {
     const found = findings(resource(kind, spec));

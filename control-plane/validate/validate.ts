@@ -38,6 +38,15 @@ function checkKind(resource: AnyResource): readonly Problem[] {
     case "WorkloadEntry":
     case "WorkloadGroup":
     case "Sidecar":
+    case "AuthorizationPolicy":
+    case "PeerAuthentication":
+    case "RequestAuthentication":
+    case "EnvoyFilter":
+    case "ProxyConfig":
+    case "Telemetry":
+    case "WasmPlugin":
+    case "TrafficExtension":
+    case "Secret":
     case "LocalRun":
     case "Namespace":
       return [];
