@@ -39,5 +39,13 @@ describe("a control plane that is killed and started again", () => {
     const report = await load.stop();
     expect(report.errors).toEqual([]);
     expect(report.failed).toBe(0);
+
+    // Negative control: the same load sees it when a process that traffic passes is killed instead.
+    const exposed = startLoad({ url: `${gatewayUrl(mesh.ready)}/color`, connections: 16, ratePerSecond: 600 });
+    await exposed.more(300);
+    const [gateway] = mesh.ready.gateways;
+    if (gateway !== undefined) process.kill(gateway.pid, "SIGKILL");
+    await exposed.more(300);
+    expect((await exposed.stop()).failed).toBeGreaterThan(0);
   });
 });
