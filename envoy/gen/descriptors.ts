@@ -54,11 +54,24 @@ function addFailurePolicy(wasm: string): string {
   return wasm.replace(opening, `${policies}\n${opening}\n  FailurePolicy failure_policy = 7;`);
 }
 
+/** Envoy 1.40 can be told which answers count as errors. Source: the descriptor of http_protocol_options.proto inside Envoy 1.40. */
+function addOutlierDetection(options: string): string {
+  if (options.includes("OutlierDetection")) return options;
+  const opening = "message HttpProtocolOptions {";
+  const last = "config.core.v3.TypedExtensionConfig header_validation_config = 7;";
+  if (!options.includes(opening) || !options.includes(last)) throw new Error("http_protocol_options.proto is not as expected: has @grpc/grpc-js-xds changed?");
+  return options
+    .replace('import "envoy/config/core/v3/protocol.proto";', '$&\nimport "envoy/config/common/matcher/v3/matcher.proto";')
+    .replace(opening, `${opening}\n  message OutlierDetection {\n    config.common.matcher.v3.MatchPredicate error_matcher = 1;\n  }\n`)
+    .replace(last, `${last}\n  OutlierDetection outlier_detection = 8;`);
+}
+
 /** Shipped protos that lack what Weft needs, by their path in the merged tree. */
 const MENDED: readonly (readonly [path: string, mend: (proto: string) => string])[] = [
   ["validate/validate.proto", addIgnoreEmpty],
   ["envoy/config/common/mutation_rules/v3/mutation_rules.proto", addRemoveOnMatch],
   ["envoy/extensions/wasm/v3/wasm.proto", addFailurePolicy],
+  ["envoy/extensions/upstreams/http/v3/http_protocol_options.proto", addOutlierDetection],
 ];
 
 /**

@@ -6,6 +6,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { AlternateProtocolsCacheOptions, Http1ProtocolOptions, Http2ProtocolOptions, Http3ProtocolOptions, HttpProtocolOptions as HttpProtocolOptions$1, UpstreamHttpProtocolOptions } from "../../../../config/core/v3/protocol_pb.js";
 import type { HttpFilter } from "../../../filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import type { TypedExtensionConfig } from "../../../../config/core/v3/extension_pb.js";
+import type { MatchPredicate } from "../../../../config/common/matcher/v3/matcher_pb.js";
 
 export declare const file_envoy_extensions_upstreams_http_v3_http_protocol_options: GenFile;
 
@@ -24,9 +25,16 @@ export declare type HttpProtocolOptions = Message<"envoy.extensions.upstreams.ht
   } | { case: undefined; value?: undefined };
   httpFilters: HttpFilter[];
   headerValidationConfig?: TypedExtensionConfig;
+  outlierDetection?: HttpProtocolOptions_OutlierDetection;
 };
 
 export declare const HttpProtocolOptionsSchema: GenMessage<HttpProtocolOptions>;
+
+export declare type HttpProtocolOptions_OutlierDetection = Message<"envoy.extensions.upstreams.http.v3.HttpProtocolOptions.OutlierDetection"> & {
+  errorMatcher?: MatchPredicate;
+};
+
+export declare const HttpProtocolOptions_OutlierDetectionSchema: GenMessage<HttpProtocolOptions_OutlierDetection>;
 
 export declare type HttpProtocolOptions_ExplicitHttpConfig = Message<"envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig"> & {
   protocolConfig: {
