@@ -100,6 +100,7 @@ describe("what follows from an answer of the filter", () => {
 
 function report(answer: FilterAnswer, rest: Partial<ExplainReport> = {}): ExplainReport {
   return {
+    mode: "live",
     ...answer,
     ...explainAnswer(answer),
     request: { method: "GET", url: "http://color/color", headers: [] },

@@ -10,15 +10,20 @@ import { alignColumns } from "./table.ts";
 export function explainText(report: ExplainReport, style: Style): string {
   const { request, from } = report;
   const place = from.zone === "" ? from.name : `${from.name} in ${from.zone}`;
+  const live = report.mode === "live";
   const rows = [
-    ["listener", `${report.listener.name}, ${report.listener.url}`],
-    ...(report.matched ? stepsOf(report) : [["route", "no route matched: Envoy answers 404"]]),
+    ["listener", live ? `${report.listener.name}, ${report.listener.url}` : report.listener.name],
+    ...passedRows(report),
+    ...(report.matched ? stepsOf(report) : [["route", unmatchedText(report)]]),
   ];
   const lines = alignColumns(rows).map((line) => `  ${line}`);
   const notes = report.notes.map((note) => style.yellow(`! ${note}`));
-  return [style.bold(`${request.method} ${request.url} from ${place} (asked, not sent)`), "", ...lines, ...(notes.length === 0 ? [] : ["", ...notes])].join(
-    "\n",
-  );
+  return [
+    style.bold(`${request.method} ${request.url} from ${place} (${live ? "asked, not sent" : "by the YAML, nothing was asked"})`),
+    "",
+    ...lines,
+    ...(notes.length === 0 ? [] : ["", ...notes]),
+  ].join("\n");
 }
 
 /** `62 %`; one digit behind the point where it is no whole number. */
@@ -31,14 +36,65 @@ type Rows = readonly (readonly string[])[];
 
 function stepsOf(report: ExplainReport): Rows {
   const { virtualService, chosenCluster } = report;
+  const place = report.origin === undefined ? "" : ` (${report.origin.file}:${report.origin.line})`;
   const name =
-    virtualService === undefined ? ownRoute(report.route) : `VirtualService ${virtualService.namespace}/${virtualService.name}, route ${virtualService.route}`;
-  if (chosenCluster === undefined)
-    return [
-      ["route", name],
-      ["answer", "the route answers by itself: a redirect or a fixed response"],
-    ];
-  return [["route", name], ...choiceRows(report), ...zoneRows(report), ["cluster", chosenCluster], ...endpointRows(report)];
+    virtualService === undefined
+      ? ownRoute(report.route)
+      : `VirtualService ${virtualService.namespace}/${virtualService.name}, route ${virtualService.route}${place}`;
+  const route = report.route === null && chosenCluster !== undefined ? [] : [["route", name]];
+  if (chosenCluster === undefined) return [...route, ["answer", ownAnswer(report)]];
+  return [...route, ...actionRows(report), ...choiceRows(report), ...zoneRows(report), ["cluster", chosenCluster], ...endpointRows(report)];
+}
+
+function unmatchedText({ action, notes }: ExplainReport): string {
+  switch (action?.kind) {
+    case "no virtual host":
+      return `no virtual host has this authority: Envoy answers ${action.status}`;
+    case "redirect":
+      return `the host demands TLS: ${action.status} to ${action.location}`;
+    default:
+      return action === undefined && notes.length > 0 ? "none" : "no route matched: Envoy answers 404";
+  }
+}
+
+/** What a route answers by itself. Live, the filter does not say. */
+function ownAnswer({ action }: ExplainReport): string {
+  switch (action?.kind) {
+    case "redirect":
+      return `redirect, ${action.status} to ${action.location}`;
+    case "direct response":
+      return `${action.status}${action.body === undefined || action.body === "" ? "" : `, ${JSON.stringify(action.body.slice(0, 60))}`}`;
+    default:
+      return "the route answers by itself: a redirect or a fixed response";
+  }
+}
+
+/** Each route that stands before the one taken, and its first condition that failed. */
+function passedRows({ passed = [] }: ExplainReport): Rows {
+  return passed.map(({ route, origin, failure }, index) => {
+    const place = origin === undefined ? "" : ` (${origin.file}:${origin.line})`;
+    const subject = failure.kind === "caller" ? failure.name : failure.name === ":path" ? "path" : failure.name;
+    const actual = failure.actual === undefined ? "there is none" : `it is ${JSON.stringify(failure.actual)}`;
+    return [index === 0 ? "not taken" : "", `${route}${place}: ${subject} ${failure.expected}, ${actual}`];
+  });
+}
+
+/** What the route does on the way: known off-line only. */
+function actionRows({ action, request }: ExplainReport): Rows {
+  if (action?.kind !== "forward") return [];
+  const chosen = action.destinations[action.chosen];
+  if (chosen === undefined) return [];
+  const asked = /^https?:\/\/[^/?#]+([^#]*)/i.exec(request.url)?.[1] || "/";
+  const { faults } = chosen;
+  return [
+    ...(chosen.path === asked ? [] : [["path", chosen.path]]),
+    ...(faults?.delay === undefined ? [] : [["fault", `delay of ${faults.delay.ms ?? "?"} ms for ${percentText(100 * faults.delay.share)}`]]),
+    ...(faults?.abort === undefined
+      ? []
+      : [["fault", `abort with ${faults.abort.httpStatus ?? faults.abort.grpcStatus} for ${percentText(100 * faults.abort.share)}`]]),
+    ...action.mirrors.map(({ cluster, share }) => ["mirror", `${cluster} ${percentText(100 * share)}`]),
+    ...(action.timeoutMs === undefined ? [] : [["timeout", `${action.timeoutMs} ms`]]),
+  ];
 }
 
 /** Routes that no VirtualService has made (translate/routes.ts, translate/pass-through.ts). */
@@ -94,7 +150,9 @@ function zoneRows(report: ExplainReport): Rows {
       ["", `→ ${zoneText(chosen.zone)}: ${why}; fails over by itself`],
     ];
   }
-  return report.zoneShares.every(({ zone }) => zone === "") ? [] : [["zones", `${sharesText(report.zoneShares)} (priorities as health stands now)`]];
+  return report.zoneShares.every(({ zone }) => zone === "")
+    ? []
+    : [["zones", `${sharesText(report.zoneShares)} (${report.mode === "live" ? "priorities as health stands now" : "priorities, with every copy healthy"})`]];
 }
 
 function sharesText(zones: readonly { readonly zone: string; readonly sharePercent: number }[]): string {

@@ -1,5 +1,10 @@
-// `weft explain --live`: asks the proxy that would route a request where it would go. The request itself is never sent.
+// `weft explain`: where a request would go, and why; out of the YAML, or with --live by asking the proxy that would route it. The request itself is never sent.
 import { request as httpRequest } from "node:http";
+import { stringify } from "yaml";
+import type { Origin } from "../model/diagnostic.ts";
+import type { Action } from "../simulate/act.ts";
+import type { Simulation } from "../simulate/simulate.ts";
+import type { PassedOver } from "../what-if/passed.ts";
 import { type ClusterEndpoint, endpointsOf, zoneShares } from "./cluster-endpoints.ts";
 import { CommandError, EXIT } from "./command-error.ts";
 import { type Explanation, explainAnswer, type FilterAnswer, parseFilterAnswer } from "./explain-answer.ts";
@@ -10,7 +15,8 @@ import { styleOf } from "./style.ts";
 
 export interface ExplainOptions {
   readonly live?: boolean;
-  readonly from: string;
+  /** With --live, and where a folder has Deployments, somebody must be named. */
+  readonly from?: string;
   readonly header: readonly (readonly [string, string])[];
   readonly namespace?: string;
   readonly output: string;
@@ -20,6 +26,7 @@ export interface ExplainOptions {
 /** What `-o json` prints: the filter's own answer, and what follows from it. Shares are in percent. */
 export type ExplainReport = FilterAnswer &
   Explanation & {
+    readonly mode: "live" | "off-line";
     readonly request: Pick<ExplainedRequest, "method" | "url" | "headers">;
     readonly from: Pick<Asker, "kind" | "name" | "namespace" | "zone">;
     readonly listener: Pick<ChosenListener, "name" | "url" | "explain">;
@@ -28,14 +35,44 @@ export type ExplainReport = FilterAnswer &
     /** What the priorities of the chosen cluster amount to now. */
     readonly zoneShares: ReturnType<typeof zoneShares>;
     readonly notes: readonly string[];
+    /** Off-line only: where the route stands in the YAML, the routes that did not take the request, and what the one that did does with it. */
+    readonly origin?: Origin;
+    readonly routeConfiguration?: string;
+    readonly passed?: readonly PassedOver[];
+    readonly action?: Action | Simulation["action"];
   };
 
 const TIMEOUT_MS = 5_000;
 
-/** Prints the explanation. "No route matched" is one, too. */
-export async function explain(method: string, url: string, options: ExplainOptions): Promise<number> {
-  if (options.live !== true) throw new CommandError("explain needs --live so far", "Add --live: the running proxy is asked", EXIT.usage);
+/** Prints the explanation. "No route matched" is one, too. `folder` is the mesh's YAML where nothing that runs is asked; the current folder by default. */
+export async function explain(method: string, url: string, folder: string | undefined, options: ExplainOptions): Promise<number> {
   const asked = parseRequest(method, url, options.header);
+  if (options.live === true && folder !== undefined)
+    throw new CommandError("--live asks a mesh that runs, and takes no folder of YAML", `Name the mesh with --dir ${folder}`, EXIT.usage);
+  const report = options.live === true ? await explainLive(asked, options) : await offline(asked, folder, options);
+  process.stdout.write(`${reportText(report, options.output)}\n`);
+  return EXIT.ok;
+}
+
+async function offline(asked: ExplainedRequest, folder: string | undefined, options: ExplainOptions): Promise<ExplainReport> {
+  const { explainOffline } = await import("./explain-offline.ts");
+  return explainOffline(asked, folder ?? options.dir ?? ".", options);
+}
+
+function reportText(report: ExplainReport, output: string): string {
+  switch (output) {
+    case "json":
+      return JSON.stringify(report, undefined, 2);
+    case "yaml":
+      return stringify(JSON.parse(JSON.stringify(report))).trimEnd();
+    default:
+      return explainText(report, styleOf(process.stdout, process.env));
+  }
+}
+
+async function explainLive(asked: ExplainedRequest, options: ExplainOptions): Promise<ExplainReport> {
+  if (options.from === undefined)
+    throw new CommandError("it is not said who sends the request", "Name a workload, or ingressgateway: --from WORKLOAD", EXIT.usage);
   const ask = await findRunningMesh(options.dir);
   const ready = await ask("ready", undefined);
   const asker = findAsker(
@@ -53,7 +90,8 @@ export async function explain(method: string, url: string, options: ExplainOptio
     const instance = instanceAt.get(endpoint.address.replace(/:\d+$/, ""));
     return instance === undefined ? endpoint : { ...endpoint, instance };
   });
-  const report: ExplainReport = {
+  return {
+    mode: "live",
     ...answer,
     ...explanation,
     request: { method: asked.method, url: asked.url, headers: asked.headers },
@@ -63,10 +101,6 @@ export async function explain(method: string, url: string, options: ExplainOptio
     zoneShares: zoneShares(endpoints ?? []),
     notes: [...asker.notes, ...listener.notes, ...notesOn(asked, answer)],
   };
-  process.stdout.write(
-    options.output === "json" ? `${JSON.stringify(report, undefined, 2)}\n` : `${explainText(report, styleOf(process.stdout, process.env))}\n`,
-  );
-  return EXIT.ok;
 }
 
 function notesOn({ method }: ExplainedRequest, { recordError }: FilterAnswer): readonly string[] {

@@ -10,7 +10,7 @@ const ACTIONS: Actions = {
   stopStart: async (action, workload, options) => (await import("./stop-start.ts")).stopStart(action, workload, options),
   ps: async (options) => (await import("./ps.ts")).ps(options),
   logs: async (target, options) => (await import("./logs.ts")).logs(target, options),
-  explain: async (method, url, options) => (await import("./explain.ts")).explain(method, url, options),
+  explain: async (method, url, folder, options) => (await import("./explain.ts")).explain(method, url, folder, options),
 };
 
 /** Runs the command of `args` (without node and the script) and ends the process. */

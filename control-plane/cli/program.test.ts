@@ -51,6 +51,7 @@ describe("the command line", () => {
         "explain",
         "GET",
         "http://a:80/x",
+        undefined,
         {
           dir: "x",
           live: true,
@@ -75,7 +76,7 @@ describe("the command line", () => {
     { args: ["up", "x", "--gateway-port", "http"], says: "It is a number from 0 to 65535" },
     { args: ["logs", "a", "--tail", "-1"], says: "It is a number of lines" },
     { args: ["logs", "a", "--access", "--envoy"], says: "cannot be used with option '--access'" },
-    { args: ["explain", "GET", "http://a/"], says: "required option '--from <workload>'" },
+    { args: ["explain", "--from", "a", "GET"], says: "missing required argument 'url'" },
     { args: ["explain", "--from", "a", "GET", "http://a/", "-H", "x-user=7"], says: "A header is written 'name: value'" },
     { args: ["explain", "--from", "a", "GET", "http://a/", "-H", "x: a\r\ny: b"], says: "no line break" },
   ])("refuses weft $args, and names its help", async ({ args, says }) => {

@@ -12,7 +12,7 @@ export interface Actions {
   readonly stopStart: (action: "stop" | "start", workload: string, options: StopStartOptions) => Promise<number>;
   readonly ps: (options: PsOptions) => Promise<number>;
   readonly logs: (target: string | undefined, options: LogsOptions) => Promise<number>;
-  readonly explain: (method: string, url: string, options: ExplainOptions) => Promise<number>;
+  readonly explain: (method: string, url: string, folder: string | undefined, options: ExplainOptions) => Promise<number>;
 }
 
 const WORKLOADS = `
@@ -102,27 +102,32 @@ ${EXIT_CODES}`,
 }
 
 function addExplain(program: Command, actions: Actions, done: (exitCode: number) => void): void {
-  command(program, "explain <method> <url>", "ask a running proxy where it would send a request, and why; the request is not sent")
-    .option("--live", "ask the proxy itself (the only way there is so far)")
-    .requiredOption("--from <workload>", "who sends the request: WORKLOAD, WORKLOAD@ZONE, or ingressgateway")
+  command(program, "explain <method> <url> [folder]", "say where a request would go, and why, and why no other way; the request is not sent")
+    .option("--live", "ask the proxy of a running mesh itself; without it the YAML says it, and nothing need run")
+    .option("--from <workload>", "who sends the request: WORKLOAD, WORKLOAD@ZONE, or ingressgateway")
     .option("-H, --header <header>", "a header of the request, as 'name: value'; may be given several times", collectHeader, [])
     .option("-n, --namespace <name>", "the namespace of --from (default: the only one that has it)")
-    .addOption(outputOption("text for people, json for programs", ["text", "json"]))
+    .addOption(outputOption("text for people, json or yaml for programs", ["text", "json", "yaml"]))
     .addOption(dirOption())
     .addHelpText(
       "after",
       `
 Examples:
+  $ weft explain --from product-a GET http://order-history:9090/order-histories examples/shop
   $ weft explain --live --from product-a GET http://order-history:9090/order-histories
   $ weft explain --live --from ingressgateway GET http://localhost:8080/color -H 'x-user: user-7'
   $ weft explain --live --from product-a GET http://order-history:9090/ -o json
 
+FOLDER holds the mesh's YAML; without it --dir, else the current folder. Its Deployments are taken to run, every copy ready. --from may be left out where
+there are none.
 The URL is what the program would call in a cluster (http://SERVICE:PORT/…), or the address that it calls here.
 "No route matched" is an answer too: exit code 0.
 ${WORKLOADS}
 ${EXIT_CODES}`,
     )
-    .action(async (method: string, url: string, options: ExplainOptions) => done(await actions.explain(method, url, options)));
+    .action(async (method: string, url: string, folder: string | undefined, options: ExplainOptions) =>
+      done(await actions.explain(method, url, folder, options)),
+    );
 }
 
 function command(program: Command, nameAndArguments: string, description: string): Command {

@@ -33,6 +33,40 @@ export async function loadFilter(wasmPath: string, entropy: Uint8Array): Promise
   return { decide: (route, request) => decide(host, route, request) };
 }
 
+/** The built filter as it stands behind the explain listeners: it answers instead of choosing. */
+export interface ExplainingFilter {
+  /** The JSON of its answer about a route that was taken, or about none. The proxy's zone is not in it. */
+  explain(taken: { readonly route: Route; readonly cluster: string | undefined } | undefined, request: SimulatedRequest): string;
+}
+
+/** Loads the built filter to explain. Equal `entropy` gives equal random choices. Rejects where the file cannot be read. */
+export async function loadExplainingFilter(wasmPath: string, entropy: Uint8Array): Promise<ExplainingFilter> {
+  const host = await startFakeEnvoy(wasmPath, entropy);
+  host.configure("explain");
+  return {
+    explain(taken, request) {
+      const { id, decision } = taken?.route.metadata?.filterMetadata.weft ?? {};
+      const { [PICK_HEADER]: _, ...headers } = firstValues(request);
+      const properties = {
+        ...(taken === undefined || taken.route.name === "" ? {} : { "xds.route_name": taken.route.name }),
+        ...(taken?.cluster === undefined ? {} : { "xds.cluster_name": taken.cluster }),
+        ...(typeof id === "string" ? { [`${METADATA_PATH}.id`]: id } : {}),
+        ...(typeof decision === "string" ? { [`${METADATA_PATH}.decision`]: decision } : {}),
+      };
+      const { response } = host.request({ properties, headers });
+      if (response === undefined) throw new Error("the explaining filter let a request go on");
+      return response.body;
+    },
+  };
+}
+
+const METADATA_PATH = "xds.route_metadata.filter_metadata.weft";
+
+/** The filter sees the first value of each header. */
+function firstValues(request: SimulatedRequest): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(request.headers).flatMap(([name, [first]]) => (first === undefined ? [] : [[name, first]])));
+}
+
 /** The request as it reaches Envoy's weighted choice: with the pick, where the filter made one. */
 function withPick(request: SimulatedRequest, choice: FilterChoice | undefined): SimulatedRequest {
   const { [PICK_HEADER]: _, ...headers } = request.headers;
@@ -65,9 +99,8 @@ function decide(host: FakeEnvoy, route: Route, request: SimulatedRequest): Filte
   if (typeof id !== "string" || typeof decision !== "string") return undefined;
   const parsed = parseDecisionRecord(decision);
   if (parsed.kind === "malformed") return undefined;
-  const path = "xds.route_metadata.filter_metadata.weft";
-  const headers = Object.fromEntries(Object.entries(request.headers).flatMap(([name, [first]]) => (first === undefined ? [] : [[name, first]])));
-  const outcome = host.request({ properties: { [`${path}.id`]: id, [`${path}.decision`]: decision }, headers });
+  const properties = { [`${METADATA_PATH}.id`]: id, [`${METADATA_PATH}.decision`]: decision };
+  const outcome = host.request({ properties, headers: firstValues(request) });
   const written = outcome.set[PICK_HEADER];
   const at = written === undefined ? undefined : entryOfPick(parsed.record, Number(written));
   if (at === undefined) return undefined;

@@ -284,7 +284,7 @@ function routesFor({ route, action, retries }: RouteTemplate, match: RouteMatchI
 }
 
 /** The route's name, else a hash of what it matches: never its place in the list, so that adding a route moves nobody. */
-function routeKey(route: HttpRoute): string {
+export function routeKey(route: HttpRoute): string {
   if (route.name !== undefined && route.name !== "") return route.name;
   return route.match.length === 0 ? "default" : `match-${decisionId(canonicalText(route.match)).slice(0, 8)}`;
 }
