@@ -2,6 +2,7 @@
 // kept, and every change of one of them makes everything afresh.
 import type { Logger } from "pino";
 import { type AdminRoutes, startAdminServer } from "./admin/server.ts";
+import { type IdentityOptions, type MeshIdentity, startMeshIdentity } from "./ca/mesh-identity.ts";
 import { desiredOf } from "./local/desired.ts";
 import type { ControlPlaneMessage, RunnerMessage } from "./local/protocol.ts";
 import { buildMesh } from "./mesh/build.ts";
@@ -9,6 +10,7 @@ import type { Instance, Proxy } from "./mesh/instance.ts";
 import { compareDiagnostics, type Diagnostic } from "./model/diagnostic.ts";
 import { EMPTY_QUARANTINE, type Quarantine, quarantined } from "./snapshot/quarantine.ts";
 import { removalDelayMs } from "./snapshot/removal-delay.ts";
+import { renewSecrets } from "./snapshot/secrets.ts";
 import { buildSnapshot, type Snapshot } from "./snapshot/snapshot.ts";
 import { watchDirectory } from "./source/directory.ts";
 import { loadLastGood, saveLastGood } from "./source/last-good-file.ts";
@@ -28,9 +30,13 @@ export interface ControlPlaneOptions {
   readonly lastGoodPath: string;
   /** 0: chosen by the system. */
   readonly xdsPort: number;
+  /** Whom proxies trust, and how they prove themselves. "plaintext": nobody proves anything, for tests alone. */
+  readonly identity: IdentityOptions | "plaintext";
   readonly wasm: Uint8Array;
   /** For tests only: a filter that can be made to trap. */
   readonly testFilter?: "trap";
+  /** For tests only, the negative control of edits under load: files count as they come, and nothing outlives what named it. */
+  readonly testEdits?: "unordered";
   readonly logger: Logger;
   readonly send: (message: ControlPlaneMessage) => void;
 }
@@ -77,11 +83,30 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
   };
 
+  /** Renewed certificates need no translation: only these proxies get another snapshot. */
+  const renew = (proxyIds: readonly string[]): void => {
+    if (snapshot === undefined || identity === undefined) return;
+    revision += 1;
+    snapshot = renewSecrets(snapshot, proxyIds, identity.secretsOf, revision);
+    xds.publish(snapshot);
+  };
+  const identity: MeshIdentity | undefined =
+    options.identity === "plaintext"
+      ? undefined
+      : await startMeshIdentity({
+          ...options.identity,
+          logger,
+          proxies: () => running.proxies,
+          secretsHeld: (proxyId) => xds.secretsHeld(proxyId),
+          onChange: renew,
+          onServerCertificate: (certificate) => xds.replaceCertificate(certificate),
+        });
   const xds = await startXdsServer({
     host: "127.0.0.1",
     port: options.xdsPort,
     logger,
     clock: systemClock,
+    ...(identity === undefined ? { plaintext: true } : identity.server),
     onState: () => send({ kind: "proxies", proxies: xds.state() }),
     onNack: (refusal) => {
       quarantine = quarantined(quarantine, refusal);
@@ -96,8 +121,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
   const publish = (): void => {
     const startedMs = performance.now();
-    const effective = effectiveResources(files, lastGood);
+    const effective = effectiveResources(files, options.testEdits === "unordered" ? { ...lastGood, settled: [] } : lastGood);
     const mesh = buildMesh({ resources: effective.resources, instances: running.instances, proxies: running.proxies, domain: CLUSTER_DOMAIN });
+    identity?.setTrustDomain(mesh.settings.trustDomain);
     const generationOf = (proxyId: string): number => generations.get(proxyId) ?? 0;
     const translation = translate(mesh, { filter: { wasm: options.wasm, generationOf, ...(options.testFilter ? { test: options.testFilter } : {}) } });
     revision += 1;
@@ -107,7 +133,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       quarantine,
       accepted: xds.accepted(),
       revision,
-      removalDelayMs: removalDelayMs(effective.resources.virtualServices),
+      removalDelayMs: options.testEdits === "unordered" ? 0 : removalDelayMs(effective.resources.virtualServices),
+      ...(identity === undefined ? {} : { secretsOf: identity.secretsOf }),
     });
     quarantine = snapshot.quarantine;
     const answered = due;
@@ -163,6 +190,18 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   send({ kind: "listening", xdsPort: xds.port, adminPort: admin.port });
   publish();
 
+  function answerCertificates({ id, rotate }: Extract<RunnerMessage, { kind: "certificates" }>): void {
+    if (identity === undefined) {
+      send({ kind: "certificates", id, error: "this mesh has no certificates: its control plane was started in plaintext" });
+      return;
+    }
+    const { certificates } = identity;
+    (rotate === undefined ? Promise.resolve() : identity.rotate(rotate)).then(
+      () => send({ kind: "certificates", id, certificates: certificates() }),
+      (error: Error) => send({ kind: "certificates", id, error: error.message }),
+    );
+  }
+
   function adminRoutes(): AdminRoutes {
     return {
       "/proxies": () => xds.state(),
@@ -172,10 +211,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
   return {
     receive: (message) => {
-      running = message;
-      schedule();
+      if (message.kind === "running") {
+        running = message;
+        schedule();
+      } else answerCertificates(message);
     },
     close: async () => {
+      identity?.close();
       await directory.close();
       await admin.close();
       await xds.close();

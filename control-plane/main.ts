@@ -1,5 +1,6 @@
 // The control plane as a process of its own: the runner starts it, talks to it over the IPC channel, and starts it again should it end.
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import pino from "pino";
 import { buildFilter } from "../filter/build.ts";
@@ -11,11 +12,13 @@ const { values } = parseArgs({
     folder: { type: "string" },
     "last-good": { type: "string" },
     "xds-port": { type: "string", default: "0" },
+    identity: { type: "string" },
+    plaintext: { type: "boolean", default: false },
     log: { type: "string" },
   },
 });
-const { folder, "last-good": lastGoodPath, "xds-port": xdsPort, log } = values;
-if (folder === undefined || lastGoodPath === undefined || process.send === undefined) {
+const { folder, "last-good": lastGoodPath, "xds-port": xdsPort, identity, log } = values;
+if (folder === undefined || lastGoodPath === undefined || (identity === undefined) !== values.plaintext || process.send === undefined) {
   process.stderr.write("This is started by `weft up`, which talks to it. Run `npx weft up DIR` instead.\n");
   process.exit(2);
 }
@@ -28,8 +31,10 @@ const controlPlane = await startControlPlane({
   folder,
   lastGoodPath,
   xdsPort: Number(xdsPort),
+  identity: identity === undefined ? "plaintext" : { folder: identity, ...identityOf(process.env) },
   wasm: await readFile((await buildFilter()).path),
   ...(process.env.WEFT_TEST_FILTER === "trap" ? { testFilter: "trap" } : {}),
+  ...(process.env.WEFT_TEST_EDITS === "unordered" ? { testEdits: "unordered" as const } : {}),
   logger,
   send,
 });
@@ -42,3 +47,9 @@ process.on("SIGTERM", async () => {
 });
 // Ctrl-C reaches the whole group; the runner ends its children in order.
 process.on("SIGINT", () => undefined);
+
+/** A mesh of its own root, 24 hours for a certificate, unless told otherwise. */
+function identityOf({ WEFT_CA, WEFT_CERTIFICATE_SECONDS }: NodeJS.ProcessEnv): { external?: string; lifetimeMs?: number } {
+  const seconds = Number(WEFT_CERTIFICATE_SECONDS);
+  return { ...(WEFT_CA ? { external: resolve(WEFT_CA) } : {}), ...(seconds >= 1 ? { lifetimeMs: seconds * 1_000 } : {}) };
+}

@@ -6,8 +6,20 @@ export interface BootstrapOptions {
   readonly admin: ListenAddress;
   /** The control plane's delta ADS server. */
   readonly xds: ListenAddress;
+  /** How the two prove themselves to each other. Default: not at all, for a control plane of tests that listens in plaintext. */
+  readonly identity?: XdsIdentity;
   /** Sends chosen statistics to the control plane (`metrics_service` sink). Default: off. */
   readonly metricsEveryMs?: number;
+}
+
+/** Files of SDS resources, which Envoy watches: each is renewed by renaming another one into its place. */
+export interface XdsIdentity {
+  /** The roots that the control plane's certificate must come from. */
+  readonly rootsPath: string;
+  /** The DNS name that must stand in it: other certificates of the same roots are workloads'. */
+  readonly serverName: string;
+  /** The proxy's own token. */
+  readonly tokenPath: string;
 }
 
 /** Cluster of the control plane; the metrics sink uses it too. */
@@ -39,7 +51,7 @@ export function bootstrapOf(proxy: Proxy, options: BootstrapOptions): object {
   return {
     node: { id: proxy.id, cluster: `${proxy.workload}.${proxy.namespace}`, locality: { region, zone, sub_zone: subzone } },
     admin: { address: socketAddress(options.admin) },
-    static_resources: { clusters: [xdsCluster(options.xds)] },
+    static_resources: { clusters: [xdsCluster(options.xds, options.identity)] },
     dynamic_resources: { ads_config: adsConfig(), cds_config: FROM_ADS, lds_config: FROM_ADS },
     stats_config: { stats_matcher: { inclusion_list: { patterns: KEPT_STATISTICS } } },
     ...(options.metricsEveryMs === undefined ? {} : metricsSink(XDS_CLUSTER, options.metricsEveryMs)),
@@ -90,7 +102,7 @@ function adsConfig(): object {
   };
 }
 
-function xdsCluster(xds: ListenAddress): object {
+function xdsCluster(xds: ListenAddress, identity: XdsIdentity | undefined): object {
   return {
     name: XDS_CLUSTER,
     type: "STATIC",
@@ -99,11 +111,63 @@ function xdsCluster(xds: ListenAddress): object {
       "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         explicit_http_config: { http2_protocol_options: { connection_keepalive: { interval: "30s", timeout: "10s" } } },
+        ...(identity === undefined ? {} : { http_filters: tokenInjection(identity) }),
       },
     },
+    ...(identity === undefined ? {} : { transport_socket: transportSocket(identity) }),
     upstream_connection_options: { tcp_keepalive: { keepalive_time: 30, keepalive_interval: 10, keepalive_probes: 3 } },
     // A control plane that has just refused connections is to be asked again, whatever the default limits say.
     circuit_breakers: { thresholds: [{ max_connections: 100_000, max_pending_requests: 100_000, max_requests: 100_000 }] },
     load_assignment: { cluster_name: XDS_CLUSTER, endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(xds) } }] }] },
   };
+}
+
+/**
+ * Filters of the cluster, so that every stream to it has the token, whoever opens it. Envoy takes a renewed file at once for new streams.
+ * Source: credential_injector.proto and generic.proto; an upstream filter chain ends with the codec filter.
+ */
+function tokenInjection({ tokenPath }: XdsIdentity): readonly object[] {
+  return [
+    {
+      name: "envoy.filters.http.credential_injector",
+      typed_config: {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.credential_injector.v3.CredentialInjector",
+        overwrite: true,
+        credential: {
+          name: "envoy.http.injected_credentials.generic",
+          typed_config: {
+            "@type": "type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic",
+            credential: secretInFile("token", tokenPath),
+          },
+        },
+      },
+    },
+    {
+      name: "envoy.filters.http.upstream_codec",
+      typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec" },
+    },
+  ];
+}
+
+/** Envoy as a client speaks TLS 1.2 at most unless told otherwise; the control plane speaks nothing below 1.3. */
+function transportSocket({ rootsPath, serverName }: XdsIdentity): object {
+  return {
+    name: "envoy.transport_sockets.tls",
+    typed_config: {
+      "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+      sni: serverName,
+      common_tls_context: {
+        tls_params: { tls_minimum_protocol_version: "TLSv1_3", tls_maximum_protocol_version: "TLSv1_3" },
+        alpn_protocols: ["h2"],
+        combined_validation_context: {
+          default_validation_context: { match_typed_subject_alt_names: [{ san_type: "DNS", matcher: { exact: serverName } }] },
+          validation_context_sds_secret_config: secretInFile("ROOTCA", rootsPath),
+        },
+      },
+    },
+  };
+}
+
+function secretInFile(name: string, path: string): object {
+  return { name, sds_config: { path_config_source: { path }, resource_api_version: "V3" } };
 }

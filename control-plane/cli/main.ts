@@ -11,6 +11,8 @@ const ACTIONS: Actions = {
   ps: async (options) => (await import("./ps.ts")).ps(options),
   logs: async (target, options) => (await import("./logs.ts")).logs(target, options),
   explain: async (method, url, folder, options) => (await import("./explain.ts")).explain(method, url, folder, options),
+  certShow: async (workload, options) => (await import("./cert.ts")).certShow(workload, options),
+  certRotate: async (options) => (await import("./cert.ts")).certRotate(options),
 };
 
 /** Runs the command of `args` (without node and the script) and ends the process. */
@@ -28,7 +30,7 @@ async function run(args: readonly string[]): Promise<number> {
   const program = createProgram(ACTIONS, (code) => {
     exitCode = code;
   });
-  for (const each of [program, ...program.commands]) each.exitOverride();
+  for (const each of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) each.exitOverride();
   try {
     await program.parseAsync(args, { from: "user" });
     return exitCode;

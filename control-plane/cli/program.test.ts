@@ -19,10 +19,11 @@ async function read(...args: readonly string[]): Promise<Ran> {
       called.push(name, ...given);
       return 7;
     };
-  const program = createProgram({ up: act("up"), stopStart: act("stopStart"), ps: act("ps"), logs: act("logs"), explain: act("explain") }, (code) => {
+  const actions = { up: act("up"), stopStart: act("stopStart"), ps: act("ps"), logs: act("logs"), explain: act("explain") };
+  const program = createProgram({ ...actions, certShow: act("certShow"), certRotate: act("certRotate") }, (code) => {
     exitCode = code;
   });
-  for (const each of [program, ...program.commands])
+  for (const each of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)])
     each.exitOverride().configureOutput({ writeOut: (text) => (written += text), writeErr: (text) => (written += text) });
   try {
     await program.parseAsync(args, { from: "user" });
@@ -35,6 +36,10 @@ async function read(...args: readonly string[]): Promise<Ran> {
 
 describe("the command line", () => {
   it.each([
+    { args: ["cert", "show"], called: ["certShow", undefined, { output: "table" }] },
+    { args: ["cert", "show", "product-a", "-o", "json"], called: ["certShow", "product-a", { output: "json" }] },
+    { args: ["cert", "rotate"], called: ["certRotate", {}] },
+    { args: ["cert", "rotate", "--root"], called: ["certRotate", { root: true }] },
     { args: ["up", "examples/shop"], called: ["up", "examples/shop", { output: "text" }] },
     {
       args: ["up", "x", "--output", "json", "--gateway-port", "0", "--state", "/tmp/s"],

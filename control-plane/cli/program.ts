@@ -1,5 +1,6 @@
 // The command line as commander reads it: commands, options, help texts with examples. What a command does is loaded only when it is run.
 import { Command, InvalidArgumentError, Option } from "commander";
+import type { CertRotateOptions, CertShowOptions } from "./cert.ts";
 import type { ExplainOptions } from "./explain.ts";
 import type { LogsOptions } from "./logs.ts";
 import type { PsOptions } from "./ps.ts";
@@ -13,6 +14,8 @@ export interface Actions {
   readonly ps: (options: PsOptions) => Promise<number>;
   readonly logs: (target: string | undefined, options: LogsOptions) => Promise<number>;
   readonly explain: (method: string, url: string, folder: string | undefined, options: ExplainOptions) => Promise<number>;
+  readonly certShow: (workload: string | undefined, options: CertShowOptions) => Promise<number>;
+  readonly certRotate: (options: CertRotateOptions) => Promise<number>;
 }
 
 const WORKLOADS = `
@@ -98,6 +101,7 @@ ${EXIT_CODES}`,
     .action(async (target: string | undefined, options: LogsOptions) => done(await actions.logs(target, options)));
 
   addExplain(program, actions, done);
+  addCert(program, actions, done);
   return program;
 }
 
@@ -128,6 +132,24 @@ ${EXIT_CODES}`,
     .action(async (method: string, url: string, folder: string | undefined, options: ExplainOptions) =>
       done(await actions.explain(method, url, folder, options)),
     );
+}
+
+function addCert(program: Command, actions: Actions, done: (exitCode: number) => void): void {
+  const cert = command(program, "cert", "the certificates of a mesh: list them, renew them").addHelpText(
+    "after",
+    `\nExamples:\n  $ weft cert show\n  $ weft cert rotate --root\n${EXIT_CODES}`,
+  );
+  command(cert, "show [workload]", "list the roots and what the proxies prove themselves with; no key is shown")
+    .option("-n, --namespace <name>", "the workload's namespace (default: every one that has it)")
+    .addOption(outputOption("table for people, json for programs", ["table", "json"]))
+    .addOption(dirOption())
+    .addHelpText("after", `\nExamples:\n  $ weft cert show\n  $ weft cert show product-a -o json\n${WORKLOADS}\n${EXIT_CODES}`)
+    .action(async (workload: string | undefined, options: CertShowOptions) => done(await actions.certShow(workload, options)));
+  command(cert, "rotate", "give every proxy a new certificate; no request is lost")
+    .option("--root", "make a new root first, and let the former one go when nothing hangs on it any more")
+    .addOption(dirOption())
+    .addHelpText("after", `\nExamples:\n  $ weft cert rotate\n  $ weft cert rotate --root --dir examples/shop\n${EXIT_CODES}`)
+    .action(async (options: CertRotateOptions) => done(await actions.certRotate(options)));
 }
 
 function command(program: Command, nameAndArguments: string, description: string): Command {

@@ -13,6 +13,7 @@ export interface ApiServer {
 }
 
 const selection = z.strictObject({ workload: z.string(), namespace: z.string().exactOptional(), zone: z.string().exactOptional() });
+const rotation = z.strictObject({ rotate: z.enum(["leaves", "root"]).exactOptional() });
 const LARGEST_REQUEST_BYTES = 64 * 1024;
 
 /** Listens on `socketPath`. Rejects when a mesh answers there already. */
@@ -52,21 +53,23 @@ async function answer(request: IncomingMessage, answers: ApiAnswers): Promise<un
     case "GET /ready":
       return answers.ready(undefined);
     case "POST /stop":
-      return answers.stop(await readSelection(request));
+      return answers.stop(await readBody(request, selection));
     case "POST /start":
-      return answers.start(await readSelection(request));
+      return answers.start(await readBody(request, selection));
+    case "POST /certificates":
+      return answers.certificates(await readBody(request, rotation));
     default:
       throw new RequestRefused(`no such request: ${request.method} ${request.url}; is this weft older than the one asking?`);
   }
 }
 
-async function readSelection(request: IncomingMessage): Promise<z.output<typeof selection>> {
+async function readBody<Body>(request: IncomingMessage, body: z.ZodType<Body>): Promise<Body> {
   let text = "";
   for await (const chunk of request) {
     text += chunk;
     if (text.length > LARGEST_REQUEST_BYTES) throw new RequestRefused("the request is too large");
   }
-  const parsed = selection.safeParse(JSON.parse(text));
+  const parsed = body.safeParse(JSON.parse(text));
   if (!parsed.success) throw new RequestRefused(z.prettifyError(parsed.error));
   return parsed.data;
 }

@@ -1,5 +1,6 @@
 // What a second terminal may ask of a running mesh, and what it is answered: JSON over HTTP on the Unix socket of the state folder.
 import type { ReadyEvent } from "./events.ts";
+import type { CertificateRow } from "./protocol.ts";
 
 /** `unready` has been ready before; `crashed` waits for its restart. */
 export type InstanceState = "starting" | "ready" | "unready" | "draining" | "crashed" | "stopped";
@@ -56,6 +57,8 @@ export interface RunnerApi {
   readonly ready: { readonly request: undefined; readonly answer: ReadyAnswer };
   readonly stop: { readonly request: WorkloadSelection; readonly answer: StopStartAnswer };
   readonly start: { readonly request: WorkloadSelection; readonly answer: StopStartAnswer };
+  /** All certificates of the mesh; `rotate`: after renewing them has begun. */
+  readonly certificates: { readonly request: { readonly rotate?: "leaves" | "root" }; readonly answer: readonly CertificateRow[] };
 }
 
 /** An answer that is the asker's mistake: unknown workload, ambiguous zone. `message` says what is wrong and what to do. */

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { closeSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { identityFolderOf } from "../ca/paths.ts";
 import type { ControlPlaneMessage, RunnerMessage } from "./protocol.ts";
 import { openLog, restartDelayMs } from "./supervised-process.ts";
 
@@ -51,6 +52,8 @@ export function startControlPlaneProcess(options: ControlPlaneOptions): ControlP
       join(options.stateFolder, "last-good.json"),
       "--xds-port",
       String(xdsPort),
+      "--identity",
+      identityFolderOf(options.stateFolder),
       "--log",
       options.logPath,
     ];

@@ -7,6 +7,7 @@ import type { ListenAddress, Proxy } from "../mesh/instance.ts";
 import type { RunnerEvent } from "./events.ts";
 import type { Guard } from "./guard.ts";
 import { urlOf } from "./layout.ts";
+import type { ProxyTokens } from "./proxy-tokens.ts";
 import { check } from "./readiness.ts";
 import { superviseProcess } from "./supervised-process.ts";
 
@@ -17,6 +18,8 @@ export interface EnvoyContext {
   readonly xds: () => ListenAddress;
   /** Holds the bootstraps. */
   readonly stateFolder: string;
+  /** How proxies and control plane prove themselves to each other. Default: not at all. */
+  readonly tokens?: ProxyTokens;
   readonly guard: Guard;
   /** Sends chosen statistics to the control plane. */
   readonly metricsEveryMs?: number;
@@ -52,10 +55,17 @@ export function startEnvoy(proxy: Proxy, admin: ListenAddress, logPath: string, 
   const { emit } = context;
   const config = join(context.stateFolder, "envoy", `${proxy.id}.json`);
   mkdirSync(dirname(config), { recursive: true, mode: 0o700 });
-  const { metricsEveryMs } = context;
-  writeFileSync(config, JSON.stringify(bootstrapOf(proxy, { admin, xds: context.xds(), ...(metricsEveryMs === undefined ? {} : { metricsEveryMs }) })), {
-    mode: 0o600,
-  });
+  const writeBootstrap = async (): Promise<void> => {
+    const { metricsEveryMs } = context;
+    const identity = await context.tokens?.prepare(proxy);
+    const bootstrap = bootstrapOf(proxy, {
+      admin,
+      xds: context.xds(),
+      ...(identity === undefined ? {} : { identity }),
+      ...(metricsEveryMs === undefined ? {} : { metricsEveryMs }),
+    });
+    writeFileSync(config, JSON.stringify(bootstrap), { mode: 0o600 });
+  };
   let ready = false;
   let runs = 0;
   let process: ReturnType<typeof superviseProcess> | undefined;
@@ -80,6 +90,12 @@ export function startEnvoy(proxy: Proxy, admin: ListenAddress, logPath: string, 
     onChange();
   };
   void context.turn(async () => {
+    if (ended) return;
+    try {
+      await writeBootstrap();
+    } catch (error) {
+      return lost(`cannot be started: ${error instanceof Error ? error.message : error}`);
+    }
     if (ended) return;
     let started: () => void = () => undefined;
     const first = new Promise<void>((resolve) => {
@@ -109,6 +125,7 @@ export function startEnvoy(proxy: Proxy, admin: ListenAddress, logPath: string, 
       ended = true;
       ready = false;
       await process?.end(END_GRACE_MS);
+      await context.tokens?.release(proxy.id);
       emit({ event: "proxy", proxy: proxy.id, state: "stopped", text: `the proxy ${proxy.id} has ended` });
     },
   };

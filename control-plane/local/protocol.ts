@@ -42,7 +42,29 @@ export interface Desired {
 
 export type RunnerMessage =
   /** The whole of what runs. Sent on connection and on each change. */
-  { readonly kind: "running"; readonly sequence: number; readonly instances: readonly Instance[]; readonly proxies: readonly Proxy[] };
+  | { readonly kind: "running"; readonly sequence: number; readonly instances: readonly Instance[]; readonly proxies: readonly Proxy[] }
+  /** Asks for the certificates of the mesh; `rotate`: first begins to renew them, or the root. Answered under the same `id`. */
+  | { readonly kind: "certificates"; readonly id: number; readonly rotate?: "leaves" | "root" };
+
+/** One certificate of the mesh, for people to read. No key is in it. */
+export interface CertificateRow {
+  /** A root's, a proxy's, or the control plane's own. */
+  readonly kind: "root" | "proxy" | "control-plane";
+  /** The proxy's id; `weft root 1` for a root. */
+  readonly name: string;
+  /** The SPIFFE id; the distinguished name of a root. */
+  readonly subject: string;
+  readonly issuer: string;
+  /** Hexadecimal. */
+  readonly serial: string;
+  /** ISO 8601. */
+  readonly notBefore: string;
+  readonly notAfter: string;
+  /** Of the root that it comes from. */
+  readonly generation: number;
+  /** `issuing`, `trusted` of roots; `in use`, `under way` (not confirmed by the proxy yet), `held` (of a former control plane: only the time is known) of others. */
+  readonly state: string;
+}
 
 export type ControlPlaneMessage =
   | { readonly kind: "listening"; readonly xdsPort: number; readonly adminPort: number }
@@ -61,5 +83,6 @@ export type ControlPlaneMessage =
       /** Ids of the proxies that are in the snapshot: it is in force once all that are connected have ACKed it. */
       readonly proxies: readonly string[];
     }
+  | { readonly kind: "certificates"; readonly id: number; readonly certificates?: readonly CertificateRow[]; readonly error?: string }
   /** Sent when any proxy's state changes. */
   | { readonly kind: "proxies"; readonly proxies: readonly ProxyState[] };

@@ -3,12 +3,14 @@ import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { ensureEnvoy } from "../../envoy/install.ts";
 import { STATS_FLUSH_INTERVAL_MS } from "../../envoy/metrics-sink.ts";
+import { identityFolderOf } from "../ca/paths.ts";
 import { compareDiagnostics, type Diagnostic, formatDiagnostic } from "../model/diagnostic.ts";
 import { createAcknowledgements, type Publication } from "./acknowledgements.ts";
 import { createAddressSpace } from "./address-space.ts";
 import { psRows, startSelected, stopSelected } from "./answers.ts";
 import type { ReadyAnswer } from "./api.ts";
 import { refuseSecondMesh, startApiServer } from "./api-server.ts";
+import { createCertificateQuestions } from "./certificate-questions.ts";
 import { createChanges } from "./changes.ts";
 import { claimNetwork, createWildcardPortCheck } from "./claims.ts";
 import { type ControlPlaneProcess, startControlPlaneProcess } from "./control-plane-process.ts";
@@ -16,6 +18,7 @@ import type { ReadyEvent, RunnerEvent } from "./events.ts";
 import { createFleet } from "./fleet.ts";
 import { awaitFormerGuard, startGuard } from "./guard.ts";
 import type { ControlPlaneMessage } from "./protocol.ts";
+import { createProxyTokens } from "./proxy-tokens.ts";
 import { logFolderOf, prepareStateFolder, socketPathOf, stateFolderOf } from "./state-folder.ts";
 import { createTurns } from "./turns.ts";
 
@@ -149,6 +152,7 @@ async function startMesh(
     controlPlane: { pid: controlPlane?.pid() ?? 0, xds: `http://127.0.0.1:${xdsPort}`, admin: `http://127.0.0.1:${adminPort}`, log: controlPlaneLog },
     elapsedMs: Math.round(performance.now() - startedMs),
   });
+  const certificates = createCertificateQuestions();
   const applied = async (publication: Publication): Promise<void> => {
     const { revision, files, proxies, changedAtMs } = publication;
     if (!(await acknowledgements.acknowledged(publication, APPLIED_MS))) return;
@@ -184,6 +188,9 @@ async function startMesh(
         acknowledgements.onPublished(message);
         if (message.files.length > 0) void applied(message);
         return;
+      case "certificates":
+        certificates.onAnswer(message);
+        return;
       case "proxies":
         acknowledgements.onProxies(message.proxies);
         changes.notify();
@@ -203,12 +210,15 @@ async function startMesh(
   options.signal?.throwIfAborted();
 
   const { metricsEveryMs = STATS_FLUSH_INTERVAL_MS, gatewayPort } = options;
+  const tokens = createProxyTokens(identityFolderOf(stateFolder), (text) => emit({ event: "progress", text }));
+  cleanUp.push(tokens.close);
   const fleet = createFleet({
     addresses: createAddressSpace({ network: claim.network, isTaken: createWildcardPortCheck() }),
     envoy: {
       envoy,
       xds: () => ({ address: "127.0.0.1", port: xdsPort }),
       stateFolder,
+      tokens,
       guard,
       emit,
       turn: createTurns(ENVOYS_AT_ONCE),
@@ -227,6 +237,7 @@ async function startMesh(
     ps: async () => psRows(fleet, acknowledgements.stateOf),
     ready: async () => describe(),
     stop: (selection) => stopSelected(fleet, selection),
+    certificates: async ({ rotate }) => certificates.ask(controlPlane, rotate),
     start: async (selection) => {
       const answer = await startSelected(fleet, selection, changes.until);
       await inForce();
@@ -246,6 +257,7 @@ async function startMesh(
     onMessage,
     onEnded: (reason) => {
       acknowledgements.onEnded();
+      certificates.onEnded();
       emit({ event: "control-plane", state: "ended", text: `the control plane ${reason}; it is started again, and traffic goes on meanwhile` });
     },
     onHopeless: (reason) => {

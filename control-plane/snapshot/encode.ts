@@ -71,6 +71,14 @@ export function emptyEndpoints(name: string): EncodedResource {
   return encodeResource({ type: "endpoint", name, body: new BinaryWriter().tag(1, WireType.LengthDelimited).string(name).finish(), origins: [], needs: [] });
 }
 
+/**
+ * A secret, with a version of its own instead of a hash. Its bytes hold a private key: whatever prints, spreads or serializes the resource does not see them.
+ */
+export function encodeSecret(name: string, version: string, body: Uint8Array): EncodedResource {
+  const encoded = encode({ type: "secret", name, body, origins: [], needs: [] }, version);
+  return Object.defineProperties(encoded, { bytes: { enumerable: false }, body: { enumerable: false } });
+}
+
 function versionOf(body: Uint8Array): string {
   return createHash("sha256").update(body).digest("hex").slice(0, 16);
 }

@@ -4,6 +4,7 @@ import type { ProxyResources, Translation, XdsType } from "../translate/resource
 import { XDS_TYPES } from "../translate/resource.ts";
 import { createEncoder, type EncodedPool, type EncodedResource } from "./encode.ts";
 import { culpritsIn, type Quarantine, refusalDiagnostics, setAside, stillAsked } from "./quarantine.ts";
+import { type ProxySecrets, withSecrets } from "./secrets.ts";
 import { inconsistencies, ofType, type View, viewOf } from "./view.ts";
 
 /** A cluster that nothing names any more stays this long at least: requests in a delay or between retries still hold the old route. */
@@ -40,6 +41,8 @@ export interface SnapshotInput {
   readonly revision: number;
   /** `SHORTEST_REMOVAL_DELAY_MS` plus {@link longestHoldMs} in service; tests shorten it. */
   readonly removalDelayMs?: number;
+  /** What the certificate authority supplies for a proxy. Nothing in translation may `need` one of these names. Without it there are no secrets. */
+  readonly secretsOf?: (proxyId: string) => ProxySecrets;
 }
 
 /**
@@ -68,12 +71,9 @@ export function buildSnapshot(input: SnapshotInput): Snapshot {
     const kept = problems.length > 0 ? input.previous?.proxies.get(proxyId) : serving(view, quarantine, input.accepted.get(proxyId), donor);
     if (kept === undefined) continue;
     const former = input.previous?.proxies.get(proxyId);
-    proxies.set(proxyId, {
-      proxyId,
-      revision: input.revision,
-      view: former === undefined ? kept.view : shareMaps(kept.view, former.view),
-      frozen: kept.frozen,
-    });
+    const shared = former === undefined ? kept.view : shareMaps(kept.view, former.view);
+    const held = { proxyId, revision: input.revision, view: shared, frozen: kept.frozen };
+    proxies.set(proxyId, input.secretsOf === undefined ? held : withSecrets(held, input.secretsOf(proxyId)));
   }
   return { revision: input.revision, proxies, diagnostics, quarantine, removalDelayMs: input.removalDelayMs ?? SHORTEST_REMOVAL_DELAY_MS, pool };
 }
@@ -93,13 +93,13 @@ function serving(view: View, quarantine: Quarantine, accepted: ProxySnapshot | u
 type Donor = (type: XdsType, name: string) => EncodedResource | undefined;
 
 /**
- * What another proxy accepted under the same name, for a proxy that has accepted nothing yet (a new replica). Listeners are left out:
- * the same name stands for another address on another proxy.
+ * What another proxy accepted under the same name, for a proxy that has accepted nothing yet (a new replica). Listeners and secrets are left
+ * out: the same name stands for another address, or for another's key, on another proxy.
  */
 function donorOf(accepted: ReadonlyMap<string, ProxySnapshot>): Donor {
   const views = [...new Set([...accepted.values()].map(({ view }) => view))];
   return (type, name) => {
-    if (type === "listener") return undefined;
+    if (type === "listener" || type === "secret") return undefined;
     for (const view of views) {
       const found = view.get(type)?.get(name);
       if (found !== undefined) return found;

@@ -47,3 +47,7 @@ export const EXPLAIN_FILTER = "weft-explain";
 /** Marks a local reply of an inbound sidecar: `unsent` (UF, UO, UH: the application never saw the request) or `reset` (UC). */
 export const RETRY_MARKER_HEADER = "x-weft-retry";
 export const PICK_HEADER = "x-weft-pick";
+
+/** SDS names of a proxy's own certificate with its key, and of the roots that it trusts (Istio's names). The certificate authority supplies both. */
+export const LEAF_SECRET = "default";
+export const ROOTS_SECRET = "ROOTCA";

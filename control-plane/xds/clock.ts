@@ -16,3 +16,18 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** Longest wait without a look at the time of day: a machine that sleeps stops the clock that timers run by. */
+const LONGEST_WAIT_MS = 30_000;
+
+/** Calls once at a time of day, `atMs` in milliseconds of the Unix epoch; the result cancels it. */
+export function atEpoch(clock: Clock, epochMs: () => number, atMs: number, call: () => void): () => void {
+  let cancel = (): void => undefined;
+  const wait = (): void => {
+    const restMs = atMs - epochMs();
+    if (restMs <= 0) call();
+    else cancel = clock.after(Math.min(restMs, LONGEST_WAIT_MS), wait);
+  };
+  cancel = clock.after(Math.min(Math.max(0, atMs - epochMs()), LONGEST_WAIT_MS), wait);
+  return () => cancel();
+}

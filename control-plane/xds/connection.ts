@@ -3,6 +3,7 @@ import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
 import type { Refusal } from "../snapshot/quarantine.ts";
 import type { ProxySnapshot } from "../snapshot/snapshot.ts";
+import type { Peer } from "./authentication.ts";
 import type { Clock } from "./clock.ts";
 import { nextResponse, receiveRequest, setTarget, wakeAtMs } from "./stream.ts";
 import { newStream, type StreamCounters, type StreamState } from "./stream-state.ts";
@@ -27,6 +28,12 @@ export interface ConnectionEvents {
   readonly onProgress: (connection: Connection) => void;
   readonly onRefusal: (connection: Connection, refusal: Refusal) => void;
   readonly onClosed: (connection: Connection) => void;
+  /** The first request named another proxy than its token. */
+  readonly onForged: (connection: Connection, nodeId: string) => void;
+  /** The first request for secrets has come: `held` is name to version of those that the proxy reports. */
+  readonly onSecretsAsked: (connection: Connection, held: ReadonlyMap<string, string>) => void;
+  /** Names of secrets were asked for. */
+  readonly onSecretNames: (connection: Connection, names: readonly string[]) => void;
 }
 
 /** What was sent on a stream. */
@@ -46,8 +53,11 @@ export class Connection {
   private readonly clock: Clock;
   private readonly logger: Logger;
   private readonly events: ConnectionEvents;
+  /** Whom the stream was proved to belong to; undefined on a server without security. */
+  readonly peer: Peer | undefined;
 
-  constructor(call: Call, clock: Clock, logger: Logger, events: ConnectionEvents) {
+  constructor(call: Call, clock: Clock, logger: Logger, events: ConnectionEvents, peer?: Peer) {
+    this.peer = peer;
     this.call = call;
     this.clock = clock;
     this.logger = logger;
@@ -72,6 +82,13 @@ export class Connection {
 
   get ackedRevision(): number {
     return this.state?.ackedRevision ?? 0;
+  }
+
+  /** Name to version of the secrets that the proxy has acknowledged; undefined while it has asked for none. */
+  get secretsHeld(): ReadonlyMap<string, string> | undefined {
+    const subscription = this.state?.subscriptions.secret;
+    if (subscription?.requested !== true) return undefined;
+    return new Map([...subscription.held].flatMap(([name, { version, acked }]) => (acked ? [[name, version] as const] : [])));
   }
 
   /** The snapshot that this stream works towards. */
@@ -115,11 +132,18 @@ export class Connection {
           this.refuse(status.INVALID_ARGUMENT, "the first request of a stream must carry node.id");
           return;
         }
+        if (this.peer !== undefined && this.peer.proxyId !== request.node.id) {
+          this.events.onForged(this, request.node.id);
+          return;
+        }
         this.state = newStream(request.node.id);
         this.events.onIdentified(this);
       }
       if (typeOfUrl(request.typeUrl) === undefined) this.logger.warn({ proxyId: this.proxyId, typeUrl: request.typeUrl }, "xDS type is not served");
+      const asksForSecrets = typeOfUrl(request.typeUrl) === "secret" && !this.state.subscriptions.secret.requested;
       const refusal = receiveRequest(this.state, request);
+      if (asksForSecrets) this.events.onSecretsAsked(this, request.initialVersions);
+      if (typeOfUrl(request.typeUrl) === "secret" && request.subscribe.length > 0) this.events.onSecretNames(this, request.subscribe);
       if (request.error !== undefined) this.logger.warn({ proxyId: this.proxyId, typeUrl: request.typeUrl, reason: request.error }, "proxy refused a response");
       if (refusal !== undefined) this.events.onRefusal(this, refusal);
       if (namesHeld(this.state) > MOST_NAMES) this.refuse(status.RESOURCE_EXHAUSTED, `a stream may name ${MOST_NAMES} resources`);

@@ -1,9 +1,13 @@
 // Envoy's metrics_service: reports of statistics come in, the deaths that they count come out. Of a report only one counter is read.
 // Source: envoy/service/metrics/v3/metrics_service.proto, and Prometheus' client model for what stands in it.
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { type handleClientStreamingCall, type ServiceDefinition, status } from "@grpc/grpc-js";
+import { type handleClientStreamingCall, type ServerReadableStream, type ServiceDefinition, status } from "@grpc/grpc-js";
 import { FILTER_DEATHS } from "../translate/filter-deaths.ts";
+import { type Admission, admitted } from "./admission.ts";
+import type { Peer } from "./authentication.ts";
+import type { Clock } from "./clock.ts";
 import type { Logger } from "./connection.ts";
+import { endOfPeer } from "./peer-end.ts";
 import { parseNode } from "./wire.ts";
 
 const passBytes = (bytes: Buffer): Buffer => bytes;
@@ -43,34 +47,61 @@ export function parseMetrics(bytes: Uint8Array): MetricsReport {
   return { ...(proxyId === undefined ? {} : { proxyId }), ...(filterDeaths === undefined ? {} : { filterDeaths }) };
 }
 
-/** Takes the streams of all proxies. `onDeaths` hears the counter at every report that has it. A stream that breaks concerns no other. */
-export function streamMetrics(logger: Logger, onDeaths: (proxyId: string, deaths: number) => void): handleClientStreamingCall<Buffer, Buffer> {
+export interface MetricsOptions {
+  readonly admission: Admission;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Hears the counter at every report that has it. */
+  readonly onDeaths: (proxyId: string, deaths: number) => void;
+}
+
+type Call = ServerReadableStream<Buffer, Buffer>;
+
+/** Takes the streams of all proxies. A stream that breaks concerns no other. */
+export function streamMetrics(options: MetricsOptions): handleClientStreamingCall<Buffer, Buffer> {
   return (call, callback) => {
-    let proxyId = "";
     let ended = false;
-    const refuse = (details: string): void => {
-      ended = true;
-      callback({ code: status.INVALID_ARGUMENT, details });
-    };
-    call.on("data", (bytes: Buffer) => {
+    const end = (code?: status, details = ""): void => {
       if (ended) return;
-      try {
-        const report = parseMetrics(bytes);
-        proxyId = report.proxyId ?? proxyId;
-        if (proxyId === "") refuse("the first report of a stream must carry identifier.node.id");
-        else if (report.filterDeaths !== undefined) onDeaths(proxyId, report.filterDeaths);
-      } catch (error) {
-        logger.warn({ proxyId, error: error instanceof Error ? error.message : String(error) }, "a report of statistics cannot be read");
-        refuse("this is not a StreamMetricsMessage");
-      }
-    });
-    call.on("end", () => {
-      if (!ended) callback(null, Buffer.alloc(0));
       ended = true;
-    });
-    call.on("error", (error: Error) => logger.info({ proxyId, error: error.message }, "stream of statistics broke"));
+      if (code === undefined) callback(null, Buffer.alloc(0));
+      else callback({ code, details });
+    };
+    admitted(options.admission, call, (peer) => read(options, call, peer, () => ended, end), end);
   };
 }
+
+function read(
+  { admission, clock, logger, onDeaths }: MetricsOptions,
+  call: Call,
+  peer: Peer | undefined,
+  ended: () => boolean,
+  end: (code?: status, details?: string) => void,
+): void {
+  let proxyId = "";
+  const cancelEnd = endOfPeer(peer, clock, end);
+  call.on("data", (bytes: Buffer) => {
+    if (ended()) return;
+    try {
+      const report = parseMetrics(bytes);
+      proxyId = report.proxyId ?? proxyId;
+      if (proxyId === "") end(status.INVALID_ARGUMENT, "the first report of a stream must carry identifier.node.id");
+      else if (peer !== undefined && peer.proxyId !== proxyId) {
+        admission.log("forged-node", peer.proxyId, { claimed: proxyId.slice(0, LONGEST_CLAIM) });
+        end(status.PERMISSION_DENIED, "the token is another proxy's");
+      } else if (report.filterDeaths !== undefined) onDeaths(proxyId, report.filterDeaths);
+    } catch (error) {
+      logger.warn({ proxyId, error: error instanceof Error ? error.message : String(error) }, "a report of statistics cannot be read");
+      end(status.INVALID_ARGUMENT, "this is not a StreamMetricsMessage");
+    }
+  });
+  call.on("end", () => end());
+  call.on("close", cancelEnd);
+  call.on("error", (error: Error) => logger.info({ proxyId, error: error.message }, "stream of statistics broke"));
+}
+
+/** Of a node id that is logged though it is a lie. */
+const LONGEST_CLAIM = 100;
 
 /** Identifier.node is field 1. */
 function parseIdentifier(bytes: Uint8Array): string | undefined {

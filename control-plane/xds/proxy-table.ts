@@ -4,7 +4,10 @@ import type { Refusal } from "../snapshot/quarantine.ts";
 import type { ProxySnapshot, Snapshot } from "../snapshot/snapshot.ts";
 import type { Clock } from "./clock.ts";
 import type { Connection, Logger, SentCounters } from "./connection.ts";
+import { endOfPeer } from "./peer-end.ts";
 import type { ProxyReport, ProxyState } from "./proxy-state.ts";
+import type { LogRefusal } from "./refusal-log.ts";
+import type { SecretSource } from "./secret-source.ts";
 
 export interface ProxyTableOptions {
   readonly logger: Logger;
@@ -15,6 +18,11 @@ export interface ProxyTableOptions {
   readonly onNack: (refusal: Refusal) => void;
   /** How long a stream of an unknown proxy is kept open for the proxy to appear in a snapshot. */
   readonly unknownProxyWaitMs?: number;
+  /** Who a proxy of the mesh is: a token must say the same. Undefined where it is not known. Default: nobody is known, and nothing compared. */
+  readonly identityOf?: (proxyId: string) => { readonly namespace: string; readonly serviceAccount: string } | undefined;
+  /** Supplies what `secret` resources the snapshots carry. */
+  readonly secrets?: SecretSource;
+  readonly logRefusal: LogRefusal;
 }
 
 const UNKNOWN_PROXY_WAIT_MS = 30_000;
@@ -22,6 +30,10 @@ const UNKNOWN_PROXY_WAIT_MS = 30_000;
 const IDENTIFICATION_MS = 10_000;
 /** Of one proxy: a broken one lingers until its keepalive fails, and a second Envoy stands in for the first while that is replaced. */
 const STREAMS_PER_PROXY = 4;
+/** Of one token, those included that have not said who they are. */
+const STREAMS_PER_TOKEN = 2 * STREAMS_PER_PROXY;
+/** Of a text that is logged though it comes from a stranger. */
+const LONGEST_CLAIM = 100;
 
 /** What the server knows of one proxy, over all its streams. */
 interface ProxyRecord {
@@ -39,6 +51,9 @@ export class ProxyTable {
   private readonly records = new Map<string, ProxyRecord>();
   private readonly connections = new Set<Connection>();
   private readonly waits = new Map<Connection, () => void>();
+  private readonly ends = new Map<Connection, () => void>();
+  /** By the proxy that the token names, oldest first. */
+  private readonly byToken = new Map<string, Connection[]>();
   private snapshot: Snapshot | undefined;
   private readonly options: ProxyTableOptions;
 
@@ -49,6 +64,19 @@ export class ProxyTable {
   open(connection: Connection): void {
     this.connections.add(connection);
     const { clock } = this.options;
+    const { peer } = connection;
+    if (peer !== undefined) {
+      this.ends.set(
+        connection,
+        endOfPeer(peer, clock, () => connection.close()),
+      );
+      const own = this.byToken.get(peer.proxyId) ?? [];
+      this.byToken.set(peer.proxyId, [...own, connection]);
+      if (own.length >= STREAMS_PER_TOKEN) {
+        this.options.logRefusal("too-many-streams", peer.proxyId);
+        own[0]?.refuse(status.RESOURCE_EXHAUSTED, "newer streams of this proxy have taken its place");
+      }
+    }
     this.waits.set(
       connection,
       clock.after(IDENTIFICATION_MS, () => connection.refuse(status.DEADLINE_EXCEEDED, "the stream has not said which proxy it belongs to")),
@@ -60,13 +88,18 @@ export class ProxyTable {
     for (const proxyId of snapshot.proxies.keys()) this.recordOf(proxyId);
     for (const [proxyId, record] of this.records) {
       const target = snapshot.proxies.get(proxyId);
-      if (target !== undefined) for (const connection of record.connections) this.serve(connection, target, snapshot.removalDelayMs);
+      if (target !== undefined) for (const connection of [...record.connections]) this.serve(connection, target, snapshot.removalDelayMs);
       else if (record.connections.length === 0) this.forget(proxyId);
     }
   }
 
   states(): readonly ProxyReport[] {
     return [...this.records].map(([proxyId, record]) => this.reportOf(proxyId, record)).sort((a, b) => (a.proxyId < b.proxyId ? -1 : 1));
+  }
+
+  secretsHeld(proxyId: string): { readonly connected: boolean; readonly versions: ReadonlyMap<string, string> | undefined } {
+    const newest = this.records.get(proxyId)?.connections.at(-1);
+    return { connected: newest !== undefined, versions: newest?.secretsHeld };
   }
 
   sent(): readonly SentCounters[] {
@@ -100,6 +133,21 @@ export class ProxyTable {
     );
   };
 
+  readonly onForged = (connection: Connection, nodeId: string): void => {
+    this.options.logRefusal("forged-node", connection.peer?.proxyId ?? "", { claimed: nodeId.slice(0, LONGEST_CLAIM) });
+    connection.refuse(status.PERMISSION_DENIED, "the token is another proxy's: node.id must be the proxy that the token names");
+  };
+
+  readonly onSecretsAsked = ({ proxyId }: Connection, held: ReadonlyMap<string, string>): void => {
+    this.options.secrets?.asked(proxyId, held);
+  };
+
+  readonly onSecretNames = ({ proxyId, target }: Connection, names: readonly string[]): void => {
+    if (target === undefined) return;
+    const foreign = names.filter((name) => name !== "*" && target.view.get("secret")?.has(name) !== true && !target.frozen.has(`secret/${name}`));
+    if (foreign.length > 0) this.options.logRefusal("foreign-secret", proxyId, { asked: foreign.slice(0, 3).map((name) => name.slice(0, LONGEST_CLAIM)) });
+  };
+
   readonly onProgress = (connection: Connection): void => {
     const record = this.recordOf(connection.proxyId);
     if (connection.target !== undefined && connection.ackedRevision === connection.target.revision) this.accepted.set(connection.proxyId, connection.target);
@@ -117,6 +165,7 @@ export class ProxyTable {
   readonly onClosed = (connection: Connection): void => {
     this.connections.delete(connection);
     this.endWait(connection);
+    this.endToken(connection);
     const { proxyId } = connection;
     const record = this.records.get(proxyId);
     const index = record?.connections.indexOf(connection) ?? -1;
@@ -124,12 +173,31 @@ export class ProxyTable {
     record.connections.splice(index, 1);
     this.options.logger.info({ proxyId }, "proxy disconnected");
     this.report(proxyId, record);
+    if (record.connections.length === 0) this.options.secrets?.left(proxyId);
     if (record.connections.length === 0 && this.snapshot?.proxies.has(proxyId) !== true) this.forget(proxyId);
   };
 
+  /** A token is of one service account: should the mesh run the proxy under another one meanwhile, the stream is not the mesh's proxy. */
   private serve(connection: Connection, target: ProxySnapshot, removalDelayMs: number): void {
     this.endWait(connection);
+    const { peer, proxyId } = connection;
+    const identity = this.options.identityOf?.(proxyId);
+    if (peer !== undefined && identity !== undefined && (peer.namespace !== identity.namespace || peer.serviceAccount !== identity.serviceAccount)) {
+      this.options.logRefusal("other-identity", proxyId, { token: `${peer.namespace}/${peer.serviceAccount}`.slice(0, LONGEST_CLAIM) });
+      connection.refuse(status.PERMISSION_DENIED, `the token is of another service account than ${proxyId}`);
+      return;
+    }
     connection.publish(target, removalDelayMs);
+  }
+
+  private endToken(connection: Connection): void {
+    this.ends.get(connection)?.();
+    this.ends.delete(connection);
+    const { peer } = connection;
+    if (peer === undefined) return;
+    const rest = (this.byToken.get(peer.proxyId) ?? []).filter((other) => other !== connection);
+    if (rest.length === 0) this.byToken.delete(peer.proxyId);
+    else this.byToken.set(peer.proxyId, rest);
   }
 
   private endWait(connection: Connection): void {

@@ -39,6 +39,7 @@ async function start(options: Partial<XdsServerOptions> = {}): Promise<{ readonl
   const server = await startXdsServer({
     host: "127.0.0.1",
     port: 0,
+    plaintext: true,
     logger: pino({ level: "silent" }),
     clock: systemClock,
     onState: (state) => heard.states.push(state),

@@ -79,6 +79,7 @@ export class TestControlPlane {
     this.server = await startXdsServer({
       host: "127.0.0.1",
       port: this.port,
+      plaintext: true,
       logger: pino({ level: process.env.WEFT_TEST_LOG ?? "silent" }),
       clock: systemClock,
       onState: () => undefined,

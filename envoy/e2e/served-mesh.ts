@@ -38,6 +38,7 @@ export async function serveMesh(mesh: Mesh): Promise<ServedMesh> {
   const xds = await startXdsServer({
     host: "127.0.0.1",
     port: 0,
+    plaintext: true,
     logger: quiet,
     clock: systemClock,
     onState: () => undefined,

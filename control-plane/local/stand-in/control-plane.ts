@@ -11,7 +11,7 @@ const send = (message: ControlPlaneMessage): void => {
   process.send?.(message);
 };
 let revision = Date.now();
-let running: RunnerMessage = { kind: "running", sequence: 0, instances: [], proxies: [] };
+let running: Extract<RunnerMessage, { kind: "running" }> = { kind: "running", sequence: 0, instances: [], proxies: [] };
 let said = "";
 
 const publish = (files: readonly string[]): void => {
@@ -29,6 +29,7 @@ const read = (): void => {
 };
 
 process.on("message", (message: RunnerMessage) => {
+  if (message.kind !== "running") return;
   running = message;
   publish([]);
 });

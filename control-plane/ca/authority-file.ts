@@ -1,0 +1,48 @@
+// The mesh's roots and the control plane's own certificate on disk: made once, read at each start.
+import { z } from "zod";
+import type { Leaf } from "./certificates.ts";
+import { readPrivateFile, writePrivateFile } from "./private-file.ts";
+import type { Authority } from "./rotation.ts";
+import { Secret } from "./secret.ts";
+
+/** What is kept from one control plane of a mesh to the next. */
+export interface KeptAuthority {
+  readonly authority: Authority;
+  /** The server certificate of the control plane; kept so that a start makes none. */
+  readonly server?: Leaf;
+}
+
+const secret = z.string().transform((text) => new Secret(text));
+const keyed = { chainPem: z.string(), privateKey: secret };
+const kept = z.object({
+  version: z.literal(1),
+  authority: z.object({
+    issuers: z.array(z.object({ ...keyed, generation: z.number(), fingerprint: z.string(), rootsPem: z.array(z.string()) })).min(1),
+    issuing: z.number(),
+    sinceMs: z.number(),
+  }),
+  server: z
+    .object({ ...keyed, generation: z.number(), fingerprint: z.string(), serial: z.string(), issuedAtMs: z.number(), expiresAtMs: z.number() })
+    .exactOptional(),
+});
+
+/** Undefined where there is none. A file that cannot be read as one is an error, never a reason for another root: every certificate hangs on it. */
+export async function loadAuthority(path: string): Promise<KeptAuthority | undefined> {
+  const text = await readPrivateFile(path);
+  if (text === undefined) return undefined;
+  try {
+    return kept.parse(JSON.parse(text));
+  } catch {
+    // The parser's own words would repeat what stands in the file.
+    throw new Error(
+      `${path} does not hold the roots of a mesh. Fix: restore it, or delete it: the mesh then gets a new root, and all its proxies new certificates`,
+    );
+  }
+}
+
+/** The only place where keys are written out in full. */
+export async function saveAuthority(path: string, { authority, server }: KeptAuthority): Promise<void> {
+  const open = <Keyed extends { readonly privateKey: Secret }>(value: Keyed) => ({ ...value, privateKey: value.privateKey.reveal() });
+  const value = { version: 1, authority: { ...authority, issuers: authority.issuers.map(open) }, ...(server === undefined ? {} : { server: open(server) }) };
+  await writePrivateFile(path, `${JSON.stringify(value)}\n`);
+}

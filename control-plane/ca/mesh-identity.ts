@@ -1,0 +1,115 @@
+// All that the control plane has to do with identity, as one thing: the authority, the server's certificate, tokens, and the answers of `weft cert`.
+import type { CertificateRow } from "../local/protocol.ts";
+import type { Proxy } from "../mesh/instance.ts";
+import type { ProxySecrets } from "../snapshot/secrets.ts";
+import { LEAF_SECRET, ROOTS_SECRET } from "../translate/names.ts";
+import { systemClock } from "../xds/clock.ts";
+import type { Logger } from "../xds/connection.ts";
+import type { SecretSource } from "../xds/secret-source.ts";
+import type { XdsSecurity } from "../xds/server.ts";
+import { startMeshAuthority } from "./authority.ts";
+import { certificateRows } from "./certificate-rows.ts";
+import type { Leaf } from "./certificates.ts";
+import { tokenKeyPath } from "./paths.ts";
+import type { Holdings } from "./rotation.ts";
+import { parseLeafVersion } from "./sds-version.ts";
+import type { WorkloadIdentity } from "./spiffe.ts";
+import { createTokenVerifier, loadTokenKey } from "./token.ts";
+
+export interface IdentityOptions {
+  /** Where roots and keys are kept, below the mesh's state folder. */
+  readonly folder: string;
+  /** A folder of `tls.crt`, `tls.key`, `ca.crt`, or a Secret document. Default: a root of the mesh's own. */
+  readonly external?: string;
+  /** Of a certificate, in milliseconds. Default: 24 hours. */
+  readonly lifetimeMs?: number;
+}
+
+/** What a proxy's newest stream is known to hold. */
+export type SecretsHeld = (proxyId: string) => { readonly connected: boolean; readonly versions: ReadonlyMap<string, string> | undefined };
+
+export interface MeshIdentityOptions extends IdentityOptions {
+  readonly logger: Logger;
+  /** What runs. */
+  readonly proxies: () => readonly Proxy[];
+  readonly secretsHeld: SecretsHeld;
+  /** These proxies are to be given their secrets afresh. */
+  readonly onChange: (proxyIds: readonly string[]) => void;
+  readonly onServerCertificate: (certificate: Leaf) => void;
+}
+
+export interface MeshIdentity {
+  /** What the xDS server is started with. */
+  readonly server: {
+    readonly security: XdsSecurity;
+    readonly secrets: SecretSource;
+    readonly identityOf: (proxyId: string) => WorkloadIdentity | undefined;
+  };
+  readonly secretsOf: (proxyId: string) => ProxySecrets;
+  /** Names in certificates from now on; those with another one are renewed. */
+  readonly setTrustDomain: (trustDomain: string) => void;
+  readonly certificates: () => readonly CertificateRow[];
+  /** Begins it; `certificates` shows how far it is. Rejects with what to do instead. */
+  readonly rotate: (what: "leaves" | "root") => Promise<void>;
+  readonly close: () => void;
+}
+
+const USUAL_TRUST_DOMAIN = "cluster.local";
+
+/** Resolves when the server has its certificate. No proxy's key is made before the proxy asks. */
+export async function startMeshIdentity(options: MeshIdentityOptions): Promise<MeshIdentity> {
+  const { folder, proxies, secretsHeld } = options;
+  let trustDomain = USUAL_TRUST_DOMAIN;
+  let known: { readonly from: readonly Proxy[]; readonly byId: ReadonlyMap<string, WorkloadIdentity> } = { from: [], byId: new Map() };
+  const identityOf = (proxyId: string): WorkloadIdentity | undefined => {
+    const from = proxies();
+    if (known.from !== from) known = { from, byId: new Map(from.map(({ id, namespace, serviceAccount }) => [id, { namespace, serviceAccount }])) };
+    return known.byId.get(proxyId);
+  };
+  const holdings = (): readonly Holdings[] =>
+    proxies().map(({ id }) => {
+      const { connected, versions } = secretsHeld(id);
+      return {
+        connected,
+        subscribed: versions !== undefined,
+        bundle: versions?.get(ROOTS_SECRET) ?? "",
+        fingerprint: parseLeafVersion(versions?.get(LEAF_SECRET) ?? "")?.fingerprint ?? "",
+      };
+    });
+  const [authority, tokenKey] = await Promise.all([
+    startMeshAuthority({
+      identityFolder: folder,
+      ...(options.external === undefined ? {} : { external: options.external }),
+      ...(options.lifetimeMs === undefined ? {} : { lifetimeMs: options.lifetimeMs }),
+      clock: systemClock,
+      epochMs: Date.now,
+      logger: options.logger,
+      trustDomain: () => trustDomain,
+      identityOf,
+      holdings,
+      onChange: options.onChange,
+      onServerCertificate: options.onServerCertificate,
+    }),
+    loadTokenKey(tokenKeyPath(folder)),
+  ]);
+  return {
+    server: { security: { certificate: authority.server(), authenticate: createTokenVerifier(tokenKey, Date.now) }, secrets: authority, identityOf },
+    secretsOf: authority.secretsOf,
+    setTrustDomain: (next) => {
+      if (next === trustDomain) return;
+      trustDomain = next;
+      authority.trustDomainChanged();
+    },
+    certificates: () =>
+      certificateRows({
+        authority: authority.state(),
+        server: authority.server(),
+        proxies: proxies().map(({ id }) => ({ id, leaf: authority.leafOf(id), held: secretsHeld(id).versions?.get(LEAF_SECRET) })),
+      }),
+    rotate: async (what) => {
+      if (what === "root") await authority.rotateRoot();
+      else authority.renewLeaves();
+    },
+    close: authority.close,
+  };
+}
