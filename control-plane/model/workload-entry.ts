@@ -17,7 +17,6 @@ export const workloadEntrySpec = z.strictObject({
   serviceAccount: z.string().optional(),
 });
 
-const probePort = z.union([portNumber, z.string()]);
 const httpHeaders = z.array(z.strictObject({ name: z.string().optional(), value: z.string().optional() })).default([]);
 
 const probe = z.strictObject({
@@ -26,8 +25,8 @@ const probe = z.strictObject({
   periodSeconds: nonNegativeInt.optional(),
   successThreshold: nonNegativeInt.optional(),
   failureThreshold: nonNegativeInt.optional(),
-  httpGet: z.strictObject({ path: z.string().optional(), port: probePort, host: z.string().optional(), scheme: z.string().optional(), httpHeaders }).optional(),
-  tcpSocket: z.strictObject({ host: z.string().optional(), port: probePort }).optional(),
+  httpGet: z.strictObject({ path: z.string().optional(), port: portNumber, host: z.string().optional(), scheme: z.string().optional(), httpHeaders }).optional(),
+  tcpSocket: z.strictObject({ host: z.string().optional(), port: portNumber }).optional(),
   exec: z.strictObject({ command: z.array(z.string()).default([]) }).optional(),
   grpc: z.strictObject({ service: z.string().optional(), port: portNumber.optional() }).optional(),
 });

@@ -95,3 +95,22 @@ function groupFault(value: string): readonly [string, string] | undefined {
     ? undefined
     : [`"${value}" is not the name of a group`, "use letters, digits and -, at most 63; VirtualServices of one group keep a user together"];
 }
+
+/** What Istio's webhook refuses on any kind of its own. */
+const RESERVED: ReadonlyMap<string, string> = new Map([
+  ["internal.istio.io/webhook-always-reject", "it refuses every resource that has it"],
+  ["internal.istio.io/parents", "Istio alone sets it"],
+  ["internal.istio.io/parent-namespace", "Istio alone sets it"],
+]);
+const DRY_RUN = "istio.io/dry-run";
+
+/** Istio's annotations that a resource may not have. */
+export function checkReservedAnnotations(resource: Pick<AnyResource, "kind" | "annotations">): readonly Problem[] {
+  return Object.keys(resource.annotations).flatMap((name) => {
+    const path: FieldPath = ["metadata", "annotations", name];
+    const reason = RESERVED.get(name);
+    if (reason !== undefined) return [error("WEFT0382", path, `the annotation ${name} cannot be used: ${reason}`, "remove it")];
+    const misplaced = name === DRY_RUN && resource.kind !== "AuthorizationPolicy";
+    return misplaced ? [error("WEFT0382", path, `${name} means nothing on a ${resource.kind}`, "remove it; an AuthorizationPolicy may have it")] : [];
+  });
+}

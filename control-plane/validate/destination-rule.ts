@@ -14,7 +14,7 @@ export function checkDestinationRule({ spec, namespace }: Pick<DestinationRule, 
     ...(host === undefined ? [] : [error("WEFT0369", [...SPEC, "host"], host, "name a service, such as reviews or reviews.default.svc.cluster.local")]),
     ...checkTrafficPolicy(spec.trafficPolicy, namespace, [...SPEC, "trafficPolicy"]),
     ...checkSubsets(spec.subsets, namespace),
-    ...checkExportTo(spec.exportTo, namespace, [...SPEC, "exportTo"], spec.workloadSelector !== undefined),
+    ...checkExportTo(spec.exportTo, namespace, [...SPEC, "exportTo"], { selectsWorkloads: spec.workloadSelector !== undefined }),
     ...checkSelector(spec.workloadSelector, [...SPEC, "workloadSelector"]),
   ];
 }

@@ -4,11 +4,9 @@ import { nearest } from "../model/nearest.ts";
 import type { FieldPath, Gateway } from "../model/resource.ts";
 import { isDnsLabel, isIpAddress, labelsOfFault, wildcardDomainFault } from "./names.ts";
 import { error, type Problem, warning } from "./problem.ts";
+import { isHttpProtocol, isProtocol, isTlsProtocol, PROTOCOLS } from "./protocols.ts";
 import { checkServerTls } from "./server-tls.ts";
 
-const HTTP_PROTOCOLS: ReadonlySet<string> = new Set(["HTTP", "HTTP2", "HTTP_PROXY", "GRPC", "GRPC-WEB"]);
-const TLS_PROTOCOLS: ReadonlySet<string> = new Set(["HTTPS", "TLS"]);
-const PROTOCOLS: ReadonlySet<string> = new Set([...HTTP_PROTOCOLS, ...TLS_PROTOCOLS, "TCP", "UDP", "MONGO", "REDIS", "MYSQL"]);
 const UNIX = "unix://";
 
 /** Everything that a Gateway by itself can get wrong. */
@@ -35,7 +33,7 @@ function checkPortNames(servers: readonly GatewayServer[]): readonly Problem[] {
         error("WEFT0391", ["spec", "servers", index, "port", "name"], `the port name "${name}" stands twice`, "give each server's port a name of its own"),
       );
     seen.add(name);
-    if (tls?.httpsRedirect === true && !HTTP_PROTOCOLS.has(port.protocol.toUpperCase())) {
+    if (tls?.httpsRedirect === true && !isHttpProtocol(port.protocol)) {
       problems.push(
         warning(
           "WEFT0391",
@@ -65,7 +63,7 @@ export function checkServer(server: GatewayServer, path: FieldPath): readonly Pr
 function checkServerPort({ port, bind = "" }: GatewayServer, path: FieldPath): readonly Problem[] {
   const problems: Problem[] = [];
   const { number = 0, protocol, name = "", targetPort = 0 } = port;
-  if (!PROTOCOLS.has(protocol.toUpperCase())) {
+  if (!isProtocol(protocol)) {
     const meant = nearest(protocol, PROTOCOLS);
     const fix = meant === undefined ? `use one of ${[...PROTOCOLS].join(", ")}` : `did you mean \`${meant}\``;
     problems.push(error("WEFT0391", [...path, "protocol"], protocol === "" ? "the port has no protocol" : `there is no protocol "${protocol}"`, fix));
@@ -117,7 +115,7 @@ function checkServerHost(entry: string, path: FieldPath): readonly Problem[] {
 /** TLS settings fit the protocol. */
 function checkProtocol({ port, tls }: GatewayServer, path: FieldPath): readonly Problem[] {
   const protocol = port.protocol.toUpperCase();
-  if (TLS_PROTOCOLS.has(protocol)) {
+  if (isTlsProtocol(protocol)) {
     return tls === undefined
       ? [error("WEFT0393", path, `a server of protocol ${protocol} needs tls`, "add `tls:` with mode and credentialName, or use protocol HTTP")]
       : [];
@@ -127,7 +125,7 @@ function checkProtocol({ port, tls }: GatewayServer, path: FieldPath): readonly 
   const redirectOnly =
     (mode === "PASSTHROUGH" || mode === "AUTO_PASSTHROUGH") &&
     [tls.caCertificates, tls.privateKey, tls.serverCertificate].every((field) => (field ?? "") === "");
-  if (HTTP_PROTOCOLS.has(protocol) && redirectOnly) return [];
+  if (isHttpProtocol(protocol) && redirectOnly) return [];
   return [
     error(
       "WEFT0393",
