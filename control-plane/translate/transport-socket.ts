@@ -1,0 +1,91 @@
+// Mutual TLS between proxies of the mesh, as transport sockets: what a cluster calls with, and what an inbound filter chain answers with. The certificates
+// themselves are not here: both sides name them, and the certificate authority supplies them on the proxy's own stream.
+import type { TransportSocketSchema } from "../gen/envoy/config/core/v3/base_pb.js";
+import {
+  SubjectAltNameMatcher_SanType,
+  type SubjectAltNameMatcherSchema,
+  TlsParameters_TlsProtocol,
+} from "../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import type { SdsSecretConfigSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
+import { type CommonTlsContextSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import { packAny } from "./any.ts";
+import { ADS_WITHOUT_LIMIT } from "./config-source.ts";
+import type { Init } from "./init.ts";
+import { type ClusterKey, LEAF_SECRET, ROOTS_SECRET } from "./names.ts";
+
+const TLS = "envoy.transport_sockets.tls";
+
+/**
+ * What a client offers by ALPN when it means mutual TLS of the mesh, Istio's own names included: an inbound filter chain that matches these gets that traffic
+ * and no other TLS. Source: Istio, pkg/networking/util, ALPNInMesh and mtlsTCPWithMxcALPNs.
+ */
+export const MESH_ALPN: readonly string[] = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
+
+/** What goes on inside the connection. */
+export type InnerProtocol = "http" | "http2" | "tcp";
+
+export interface UpstreamMutualTls {
+  /** Where the connection goes; becomes the SNI. */
+  readonly key: Pick<ClusterKey, "port" | "subset" | "hostname">;
+  readonly protocol: InnerProtocol;
+  /**
+   * SPIFFE ids that the server's certificate must have one of: those of the endpoints' service accounts, or a rule's `subjectAltNames`. Sorted, so that the
+   * same set gives the same bytes. Empty: any certificate of the mesh will do, which no cluster should ask for.
+   */
+  readonly spiffeIds: readonly string[];
+}
+
+/** The transport socket of a cluster to workloads with a sidecar (Istio's ISTIO_MUTUAL). */
+export function upstreamMutualTls({ key, protocol, spiffeIds }: UpstreamMutualTls): Init<typeof TransportSocketSchema> {
+  const names = [...spiffeIds].sort().map((id) => uriMatcher({ case: "exact", value: id }));
+  // The server picks the first of its own list that it finds here; "istio" is in no list: it tells filter chains apart.
+  const alpnProtocols = protocol === "tcp" ? ["istio"] : ["istio", protocol === "http2" ? "h2" : "http/1.1"];
+  const context = { sni: sniOf(key), commonTlsContext: { ...commonContext(names), alpnProtocols } };
+  return { name: TLS, configType: { case: "typedConfig", value: packAny(UpstreamTlsContextSchema, context) } };
+}
+
+/**
+ * The transport socket of an inbound filter chain that mutual TLS alone may enter: whoever has no certificate of this trust domain is refused in the
+ * handshake. Who may do what is for RBAC, which reads the same certificate.
+ */
+export function downstreamMutualTls({
+  trustDomain,
+  protocol,
+}: {
+  readonly trustDomain: string;
+  readonly protocol: InnerProtocol;
+}): Init<typeof TransportSocketSchema> {
+  const names = [uriMatcher({ case: "prefix", value: `spiffe://${trustDomain}/` })];
+  const alpnProtocols = protocol === "tcp" ? [] : ["h2", "http/1.1"];
+  const context = { requireClientCertificate: true, commonTlsContext: { ...commonContext(names), alpnProtocols } };
+  return { name: TLS, configType: { case: "typedConfig", value: packAny(DownstreamTlsContextSchema, context) } };
+}
+
+/** Istio's: `outbound_.80_.v1_.reviews.default.svc.cluster.local`. */
+export function sniOf({ port, subset, hostname }: Pick<ClusterKey, "port" | "subset" | "hostname">): string {
+  return `outbound_.${port}_.${subset}_.${hostname}`;
+}
+
+/** Both ends are Envoys of the mesh: nothing older than TLS 1.3 is needed, and Envoy as a client goes no further than 1.2 by itself. */
+function commonContext(matchTypedSubjectAltNames: readonly Init<typeof SubjectAltNameMatcherSchema>[]): Init<typeof CommonTlsContextSchema> {
+  return {
+    tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
+    tlsCertificateSdsSecretConfigs: [secretOf(LEAF_SECRET)],
+    validationContextType: {
+      case: "combinedValidationContext",
+      value: {
+        defaultValidationContext: { matchTypedSubjectAltNames: [...matchTypedSubjectAltNames] },
+        validationContextSdsSecretConfig: secretOf(ROOTS_SECRET),
+      },
+    },
+  };
+}
+
+/** A listener without its certificate would refuse everybody: it waits, without Envoy's limit of 15 s. */
+function secretOf(name: string): Init<typeof SdsSecretConfigSchema> {
+  return { name, sdsConfig: ADS_WITHOUT_LIMIT };
+}
+
+function uriMatcher(matchPattern: { readonly case: "exact" | "prefix"; readonly value: string }): Init<typeof SubjectAltNameMatcherSchema> {
+  return { sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern } };
+}
