@@ -1,6 +1,7 @@
 // MeshConfig: the mesh-wide settings, one document named `default`, `apiVersion: weft.mesh/v1alpha1`.
 import { z } from "zod";
 import { localityLbSetting } from "./destination-rule.ts";
+import { extAuthzGrpc, extAuthzHttp } from "./ext-authz-provider.ts";
 
 export const meshConfigSpec = z.strictObject({
   /** `weft`: safe defaults (retries only for what is safe to repeat, locality from one endpoint); `istio`: Istio's own. */
@@ -17,7 +18,9 @@ export const meshConfigSpec = z.strictObject({
   /** Mutual TLS between sidecars wherever both sides have one and no DestinationRule says otherwise. */
   enableAutoMtls: z.boolean().default(true),
   /** Authorizers, tracers and access logs outside the mesh, by the names that policies refer to. Each has one more field, which says what it is. */
-  extensionProviders: z.array(z.looseObject({ name: z.string().min(1) })).default([]),
+  extensionProviders: z
+    .array(z.looseObject({ name: z.string().min(1), envoyExtAuthzHttp: extAuthzHttp.optional(), envoyExtAuthzGrpc: extAuthzGrpc.optional() }))
+    .default([]),
   /** What Telemetry uses where it names no provider. */
   defaultProviders: z
     .strictObject({ tracing: z.array(z.string()).default([]), metrics: z.array(z.string()).default([]), accessLogging: z.array(z.string()).default([]) })
