@@ -1,7 +1,6 @@
 // Takes what two meshes on one machine must not share: a network of loopback addresses, and the gateways' ports. Held by listening sockets, so that the system
 // gives them back however this process ends.
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { claimAddress } from "./address-space.ts";
 
@@ -73,33 +72,4 @@ function listen(host: string, port: number): Promise<Server | string> {
     server.once("error", (error) => resolve("code" in error && typeof error.code === "string" ? error.code : error.message));
     server.listen({ host, port, exclusive: true }, () => resolve(server));
   });
-}
-
-/** Ports on which some program listens on every address of the machine, so that no loopback address has them free. Empty where the system does not tell (not Linux). */
-export function wildcardPorts(): ReadonlySet<number> {
-  const ports = new Set<number>();
-  for (const path of ["/proc/net/tcp", "/proc/net/tcp6"]) {
-    try {
-      for (const port of parseWildcardPorts(readFileSync(path, "utf8"))) ports.add(port);
-    } catch {
-      // No such table here.
-    }
-  }
-  return ports;
-}
-
-const TABLE_AGE_MS = 1_000;
-
-/** Whether a port is one of {@link wildcardPorts}, from a table that is at most a second old: it is long on a busy machine, and asked for each socket of a mesh. */
-export function createWildcardPortCheck(): (port: number) => boolean {
-  let [ports, readAtMs] = [wildcardPorts(), performance.now()];
-  return (port) => {
-    if (performance.now() - readAtMs > TABLE_AGE_MS) [ports, readAtMs] = [wildcardPorts(), performance.now()];
-    return ports.has(port);
-  };
-}
-
-/** Reads `/proc/net/tcp` or `tcp6`: the ports of its rows in state LISTEN (0A) at the address of all zeros. Source: proc(5). */
-export function parseWildcardPorts(table: string): readonly number[] {
-  return [...table.matchAll(/^\s*\d+: 0+:([0-9A-F]{4}) \S+ 0A /gm)].map(([, port]) => Number.parseInt(port ?? "", 16));
 }

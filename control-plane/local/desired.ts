@@ -17,7 +17,11 @@ export function desiredOf(folder: string, resources: Resources, mesh: Mesh): Des
       namespace,
       ports: ports.filter(({ protocol }) => protocol !== "udp").map((port) => ({ name: port.name, number: port.number })),
     })),
-    localRuns: resources.localRuns.map((localRun) => ({ folder: dirname(join(folder, localRun.origin.file)), spec: localRun.spec })),
+    localRuns: resources.localRuns.map((localRun) => ({
+      folder: dirname(join(folder, localRun.origin.file)),
+      spec: localRun.spec,
+      attachOrigins: localRun.spec.attach.map((_, index) => localRun.locate(["spec", "attach", index, "workload"])),
+    })),
     gateways: desiredGateways(resources.gateways),
   };
 }

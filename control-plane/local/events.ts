@@ -1,7 +1,7 @@
 // What `weft up --output json` says, one JSON object a line: everything that happens, and at `ready` every address, so that other programs can drive the mesh.
 import type { Diagnostic } from "../model/diagnostic.ts";
 
-/** One instance of a workload with the sidecar beside it. Addresses are `http://address:port`, paths absolute. */
+/** One instance of a workload with the sidecar beside it; a stub has none, and what belongs to one is empty. Addresses are `http://address:port`, paths absolute. */
 export interface ReadyWorkload {
   /** The Deployment's name. */
   readonly workload: string;
@@ -11,7 +11,7 @@ export interface ReadyWorkload {
   /** `ap-northeast-2a`; empty where unknown. */
   readonly zone: string;
   readonly address: string;
-  /** Process id of the application. */
+  /** Process id of the application; 0 where somebody else runs it. */
   readonly pid: number;
   /** The first port of the workload, through its inbound sidecar. */
   readonly url: string;

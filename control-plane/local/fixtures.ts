@@ -23,7 +23,10 @@ export function desiredHost(name: string, ports: readonly number[], namespace = 
   return { hostname: `${name}.${namespace}.svc.cluster.local`, name, namespace, ports: ports.map((number) => ({ name: `port-${number}`, number })) };
 }
 
-export function desiredOfParts(parts: Partial<Omit<Desired, "localRuns">> & { readonly images?: readonly object[]; readonly folder?: string }): Desired {
-  const { images = [], folder = "/", ...rest } = parts;
-  return { workloads: [], hosts: [], gateways: [], localRuns: images.length === 0 ? [] : [{ folder, spec: localRunSpec.parse({ images }) }], ...rest };
+export function desiredOfParts(
+  parts: Partial<Omit<Desired, "localRuns">> & { readonly images?: readonly object[]; readonly attach?: readonly object[]; readonly folder?: string },
+): Desired {
+  const { images = [], attach = [], folder = "/", ...rest } = parts;
+  const localRuns = images.length + attach.length === 0 ? [] : [{ folder, spec: localRunSpec.parse({ images, attach }) }];
+  return { workloads: [], hosts: [], gateways: [], localRuns, ...rest };
 }

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type { Instance, Proxy } from "../mesh/instance.ts";
 import { compareText, type Diagnostic } from "../model/diagnostic.ts";
 import type { AddressSpace } from "./address-space.ts";
+import { attachmentsOf } from "./attachments.ts";
 import type { EnvoyContext } from "./envoy-process.ts";
 import type { ReadyGateway, ReadyWorkload } from "./events.ts";
 import {
@@ -18,14 +19,15 @@ import {
   slotName,
   urlOf,
 } from "./layout.ts";
+import { startAttached } from "./live-attached.ts";
 import { type LiveGateway, startGateway, usualGatewayPort } from "./live-gateway.ts";
 import { type LiveInstance, startInstance } from "./live-instance.ts";
 import { localityIn, zoneShares } from "./placement.ts";
 import { type PlannedInstance, planWorkload, type WorkloadTarget } from "./plan.ts";
-import { programOf, workloadDiagnostics } from "./problems.ts";
+import { attachmentDiagnostics, programOf, workloadDiagnostics } from "./problems.ts";
 import { expandProgram, imageTag, type LocalProgram, type Variables } from "./program.ts";
 import type { Desired, DesiredHost, DesiredWorkload } from "./protocol.ts";
-import { probeOf } from "./readiness.ts";
+import { probeOf, stubProbe } from "./readiness.ts";
 
 export interface FleetOptions {
   readonly addresses: AddressSpace;
@@ -88,10 +90,11 @@ export function createFleet(options: FleetOptions): Fleet {
         compareText(a.identity.workload.name, b.identity.workload.name) ||
         a.identity.ordinal - b.identity.ordinal,
     );
-  const proxyOf = ({ identity, places, logs }: Pick<LiveInstance, "identity" | "places" | "logs">): Proxy =>
-    sidecarOf(addresses, identity, places, desired.hosts, logs.access);
+  const proxyOf = ({ identity, places, logs }: Pick<LiveInstance, "identity" | "places" | "logs">): Proxy | undefined =>
+    identity.role?.kind === "stub" ? undefined : sidecarOf(addresses, identity, places, desired.hosts, logs.access);
+  /** The copies that are kept running; those that somebody else runs are not among them. */
   const membersOf = (workload: { readonly namespace: string; readonly name: string }): readonly LiveInstance[] =>
-    inOrder().filter(({ identity }) => keyOf(identity.workload) === keyOf(workload));
+    inOrder().filter(({ identity }) => identity.role?.kind !== "attached" && keyOf(identity.workload) === keyOf(workload));
 
   const targetOf = (workload: DesiredWorkload): WorkloadTarget => ({
     digest: workload.templateDigest,
@@ -101,10 +104,11 @@ export function createFleet(options: FleetOptions): Fleet {
   const reconcile = (): void => {
     if (ending) return;
     const wanted = new Map(desired.workloads.map((workload) => [keyOf(workload), workload]));
-    for (const { identity } of live.values()) {
-      if (!wanted.has(keyOf(identity.workload))) retireAll(membersOf(identity.workload));
+    for (const instance of [...live.values()]) {
+      if (instance.identity.role?.kind !== "attached" && !wanted.has(keyOf(instance.identity.workload))) retireAll([instance]);
     }
     for (const workload of desired.workloads) bringTo(workload);
+    attach();
     say();
     changed();
   };
@@ -126,6 +130,21 @@ export function createFleet(options: FleetOptions): Fleet {
     }
   };
 
+  /** One that is described otherwise now leaves first, and is attached again when it has left. */
+  const attach = (): void => {
+    const identities = new Map(attachmentsOf(desired).map((identity) => [instanceKey(identity), identity]));
+    for (const instance of [...live.values()]) {
+      const { identity } = instance;
+      if (identity.role?.kind === "attached" && !isSame(identity, identities.get(instanceKey(identity)))) retireAll([instance]);
+    }
+    for (const [key, identity] of identities) {
+      if (live.has(key)) continue;
+      const places = placesOf(addresses, identity);
+      const logs = logPathsOf(options.logFolder, slotName(identity.workload.namespace, identity.name));
+      live.set(key, startAttached({ identity, places, logs, proxy: proxyOf({ identity, places, logs }), envoy, changed: reconcileSoon }));
+    }
+  };
+
   const retireOrdinal = (members: readonly LiveInstance[], ordinal: number): void => retireAll(members.filter(({ identity }) => identity.ordinal === ordinal));
   const retireAll = (instances: readonly LiveInstance[]): void => {
     for (const instance of instances) {
@@ -141,7 +160,8 @@ export function createFleet(options: FleetOptions): Fleet {
   };
 
   const start = (workload: DesiredWorkload, ordinal: number, zone: string, local: LocalProgram): void => {
-    const identity: InstanceIdentity = { name: `${workload.name}-${ordinal}`, ordinal, workload, locality: localityIn(workload.spec, zone) };
+    const role = { kind: local.entry.stub === undefined ? ("program" as const) : ("stub" as const) };
+    const identity: InstanceIdentity = { name: `${workload.name}-${ordinal}`, ordinal, workload, locality: localityIn(workload.spec, zone), role };
     const [container] = workload.spec.template.spec.containers;
     const places = placesOf(addresses, identity);
     const logs = logPathsOf(options.logFolder, slotName(workload.namespace, identity.name));
@@ -157,7 +177,7 @@ export function createFleet(options: FleetOptions): Fleet {
         places,
         logs,
         application: { program: command, args, directory: resolve(local.folder, program.directory), env: { ...process.env, ...program.env } },
-        probe: probeOf(container, places),
+        probe: role.kind === "stub" ? stubProbe(places) : probeOf(container, places),
         proxy: proxyOf({ identity, places, logs }),
         envoy,
         changed: reconcileSoon,
@@ -179,7 +199,8 @@ export function createFleet(options: FleetOptions): Fleet {
 
   const say = (): void => {
     const failures = new Map([...problems.values()].map(({ workload, text }) => [workload, text]));
-    options.onDiagnostics(desired.workloads.flatMap((workload) => workloadDiagnostics(workload, desired, failures.get(keyOf(workload)))));
+    const ofWorkloads = desired.workloads.flatMap((workload) => workloadDiagnostics(workload, desired, failures.get(keyOf(workload))));
+    options.onDiagnostics([...ofWorkloads, ...attachmentDiagnostics(desired)]);
   };
 
   const preferredGatewayPort = (number: number, isFirst: boolean): number => {
@@ -239,7 +260,9 @@ export function createFleet(options: FleetOptions): Fleet {
     },
     running: () => ({
       instances: inOrder().map((instance) => instanceOf(instance.identity, instance.places, instance.ready())),
-      proxies: [...inOrder().map(proxyOf), ...[...gateways.values()].map(({ proxy }) => proxy())].sort((a, b) => compareText(a.id, b.id)),
+      proxies: [...inOrder().flatMap((instance) => proxyOf(instance) ?? []), ...[...gateways.values()].map(({ proxy }) => proxy())].sort((a, b) =>
+        compareText(a.id, b.id),
+      ),
     }),
     serving: () =>
       new Set([
@@ -310,12 +333,19 @@ function variablesOf(addresses: AddressSpace, identity: InstanceIdentity, places
       return `${address}:${bound}`;
     },
     hosts,
+    listen: places.ports.map(({ inbound }) => inbound),
     baseEnv: { HTTP_PROXY: proxy, http_proxy: proxy, NO_PROXY: noProxy, no_proxy: noProxy },
   };
 }
 
 function keyOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
   return `${namespace}/${name}`;
+}
+
+/** Described alike: the same program at the same place, with the same labels. */
+function isSame(a: InstanceIdentity, b: InstanceIdentity | undefined): boolean {
+  const described = ({ role, locality, workload }: InstanceIdentity): string => JSON.stringify([role, locality, workload.labels, workload.ports]);
+  return b !== undefined && described(a) === described(b);
 }
 
 function zoneKey(workload: DesiredWorkload, zone: string): string {

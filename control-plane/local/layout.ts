@@ -1,6 +1,7 @@
 // Where everything of one instance or gateway listens, and what the mesh and other programs are told of it. Pure: it asks the address space and nothing else.
 import { join } from "node:path";
 import type { GatewayPort, Instance, ListenAddress, Locality, Proxy } from "../mesh/instance.ts";
+import type { Attachment } from "../model/local-run.ts";
 import { HTTP_PROXY_ROUTE, serviceRouteName } from "../translate/names.ts";
 import type { AddressSpace } from "./address-space.ts";
 import type { ReadyGateway, ReadyWorkload } from "./events.ts";
@@ -17,7 +18,12 @@ export interface InstanceIdentity {
   readonly ordinal: number;
   readonly workload: DesiredWorkload;
   readonly locality: Locality;
+  /** Default: a program. */
+  readonly role?: InstanceRole;
 }
+
+/** What is behind an instance: a program with a sidecar, a stub without one, or a program that somebody else runs, with a sidecar. */
+export type InstanceRole = { readonly kind: "program" } | { readonly kind: "stub" } | { readonly kind: "attached"; readonly attachment: Attachment };
 
 /** Everything that an instance listens on, apart from its service listeners. */
 export interface InstancePlaces {
@@ -46,15 +52,19 @@ export function logPathsOf(folder: string, slot: string): LogPaths {
 }
 
 /** The inbound ports come first, so that nothing of ours takes a port of the workload's. */
-export function placesOf(addresses: AddressSpace, { name, workload }: InstanceIdentity): InstancePlaces {
+export function placesOf(addresses: AddressSpace, { name, workload, role }: InstanceIdentity): InstancePlaces {
   const owner = `${workload.namespace}/${name}`;
-  const ports = workload.ports.map((port) => ({ ...port, inbound: addresses.listen(owner, `inbound ${port.containerPort}`, port.containerPort) }));
-  const application = (containerPort: number | undefined) => addresses.listenAlone(owner, `application ${containerPort ?? ""}`);
+  // What somebody runs by hand has one port.
+  const declared = role?.kind === "attached" ? workload.ports.slice(0, 1) : workload.ports;
+  const ports = declared.map((port) => ({ ...port, inbound: addresses.listen(owner, `inbound ${port.containerPort}`, port.containerPort) }));
+  const application = (containerPort: number | undefined) =>
+    role?.kind === "attached" ? role.attachment.attach : addresses.listenAlone(owner, `application ${containerPort ?? ""}`);
   const admin = addresses.listen(owner, "admin", ADMIN_PORT);
   return {
     address: admin.address,
-    ports: ports.map((port) => ({ ...port, application: application(port.containerPort) })),
-    application: application(ports[0]?.containerPort),
+    // A stub has no sidecar in front of it.
+    ports: ports.map((port) => ({ ...port, application: role?.kind === "stub" ? port.inbound : application(port.containerPort) })),
+    application: (role?.kind === "stub" ? ports[0]?.inbound : undefined) ?? application(ports[0]?.containerPort),
     admin,
     httpProxy: addresses.listen(owner, "http-proxy", HTTP_PROXY_PORT),
     httpProxyExplain: addresses.listen(owner, "explain http-proxy", EXPLAIN_PORT),
@@ -72,7 +82,8 @@ function sidecarId({ name, workload }: InstanceIdentity): string {
 
 /** The instance as the mesh sees it. */
 export function instanceOf(identity: InstanceIdentity, places: InstancePlaces, ready: boolean): Instance {
-  const { name, workload, locality } = identity;
+  const { name, workload, locality, role } = identity;
+  const intercept = role?.kind === "attached" ? role.attachment.intercept : undefined;
   return {
     name,
     namespace: workload.namespace,
@@ -87,7 +98,8 @@ export function instanceOf(identity: InstanceIdentity, places: InstancePlaces, r
       ...(port.name === undefined ? {} : { name: port.name }),
     })),
     ready,
-    hasSidecar: true,
+    hasSidecar: role?.kind !== "stub",
+    ...(intercept === undefined ? {} : { intercept }),
   };
 }
 
@@ -124,16 +136,16 @@ export function sidecarOf(
   };
 }
 
-/** The instance as `ready` tells it to other programs. Process ids are 0 while nothing runs. */
+/** The instance as `ready` tells it to other programs. Process ids are 0 while nothing runs; what a stub has not is empty. */
 export function readyWorkload(
   identity: InstanceIdentity,
   places: InstancePlaces,
-  proxy: Proxy,
+  proxy: Proxy | undefined,
   logs: LogPaths,
   pids: { readonly application: number; readonly envoy: number },
 ): ReadyWorkload {
   const { name, workload, locality } = identity;
-  const named = proxy.outbound.map((listener) => ({ name: serviceRouteName(listener.hostname, listener.port), ...listener }));
+  const named = (proxy?.outbound ?? []).map((listener) => ({ name: serviceRouteName(listener.hostname, listener.port), ...listener }));
   return {
     workload: workload.name,
     namespace: workload.namespace,
@@ -143,16 +155,18 @@ export function readyWorkload(
     pid: pids.application,
     url: urlOf(places.ports[0]?.inbound ?? places.application),
     log: logs.application,
-    accessLog: logs.access,
-    sidecar: { id: proxy.id, pid: pids.envoy, admin: urlOf(places.admin), log: logs.envoy },
-    httpProxy: urlOf(places.httpProxy),
+    accessLog: proxy === undefined ? "" : logs.access,
+    sidecar: proxy === undefined ? NO_SIDECAR : { id: proxy.id, pid: pids.envoy, admin: urlOf(places.admin), log: logs.envoy },
+    httpProxy: proxy === undefined ? "" : urlOf(places.httpProxy),
     services: Object.fromEntries(named.map((listener) => [listener.name, urlOf(listener.listen)])),
     explain: {
       ...Object.fromEntries(named.map((listener) => [listener.name, urlOf({ address: listener.listen.address, port: listener.explainPort })])),
-      [HTTP_PROXY_ROUTE]: urlOf(places.httpProxyExplain),
+      ...(proxy === undefined ? {} : { [HTTP_PROXY_ROUTE]: urlOf(places.httpProxyExplain) }),
     },
   };
 }
+
+const NO_SIDECAR: ReadyWorkload["sidecar"] = { id: "", pid: 0, admin: "", log: "" };
 
 /** A gateway proxy: one per distinct selector. */
 export interface GatewayIdentity {

@@ -16,8 +16,8 @@ export interface LiveInstanceOptions {
   readonly logs: LogPaths;
   readonly application: Omit<ProcessSpec, "logPath">;
   readonly probe: Probe;
-  /** The sidecar as it is when it starts; later changes reach it through the control plane. */
-  readonly proxy: Proxy;
+  /** The sidecar as it is when it starts; later changes reach it through the control plane. None beside a stub. */
+  readonly proxy: Proxy | undefined;
   readonly envoy: EnvoyContext;
   /** Anything that {@link LiveInstance} answers has changed. */
   readonly changed: () => void;
@@ -31,6 +31,7 @@ export interface LiveInstance {
   readonly identity: InstanceIdentity;
   readonly places: InstancePlaces;
   readonly logs: LogPaths;
+  /** Empty for a stub, which has none. */
   readonly proxyId: string;
   readonly state: () => InstanceState;
   /** To be given requests. */
@@ -56,6 +57,9 @@ const DEFAULT_GRACE_SECONDS = 30;
 /** When everything ends, nobody waits for long. */
 const SHUTDOWN_GRACE_MS = 3_000;
 
+/** In the place of the sidecar where there is none. */
+const NO_SIDECAR: EnvoyProcess = { pid: () => 0, ready: () => true, activeRequests: async () => 0, end: async () => undefined };
+
 /** Starts application and sidecar side by side. */
 export function startInstance(options: LiveInstanceOptions): LiveInstance {
   const { identity, places, logs, changed } = options;
@@ -79,7 +83,7 @@ export function startInstance(options: LiveInstanceOptions): LiveInstance {
     changed();
   };
 
-  const sidecar: EnvoyProcess = startEnvoy(options.proxy, places.admin, logs.envoy, options.envoy, () => update());
+  const sidecar = options.proxy === undefined ? NO_SIDECAR : startEnvoy(options.proxy, places.admin, logs.envoy, options.envoy, () => update());
   const supervised = superviseProcess({ ...options.application, logPath: logs.application }, options.envoy.guard, {
     onStarted: (pid) => {
       application = "starting";
@@ -121,11 +125,11 @@ export function startInstance(options: LiveInstanceOptions): LiveInstance {
     identity,
     places,
     logs,
-    proxyId: options.proxy.id,
+    proxyId: options.proxy?.id ?? "",
     state: () => (phase === "retiring" ? "draining" : application === "ready" && !sidecar.ready() ? "starting" : application),
     ready: () => phase === "running" && application === "ready" && sidecar.ready(),
     failing: () => supervised.failures() >= FAILURES_TO_GIVE_UP_WAITING || performance.now() - startedAtMs > PATIENCE_MS,
-    proxyServes: () => sidecar.ready(),
+    proxyServes: () => options.proxy !== undefined && sidecar.ready(),
     pids: () => ({ application: supervised.pid(), envoy: sidecar.pid() }),
     restarts: supervised.restarts,
     retire: async () => {

@@ -1,5 +1,6 @@
 // What keeps a workload from running on this machine, as diagnostics WEFT06xx. Pure.
 import type { Diagnostic } from "../model/diagnostic.ts";
+import { isAttached, unknownAttachments } from "./attachments.ts";
 import { expandProgram, imageName, type LocalProgram, localProgramFor } from "./program.ts";
 import type { Desired, DesiredWorkload } from "./protocol.ts";
 
@@ -19,6 +20,7 @@ export function workloadDiagnostics(workload: DesiredWorkload, desired: Desired,
     found.push({ code, severity, origin: workload.origin, resource: `Deployment ${workload.namespace}/${workload.name}`, what, fix });
   };
   const program = localProgramFor(container.image, desired.localRuns);
+  if (program === undefined && isAttached(workload, desired)) return found;
   if (program === undefined) {
     const entry = `{image: ${imageName(container.image)}, command: [PROGRAM, ARGUMENT]}`;
     const where = desired.localRuns.length === 0 ? "add a document of kind LocalRun with it under spec.images" : "add it to spec.images of the LocalRun";
@@ -60,7 +62,19 @@ function unknownNames(workload: DesiredWorkload, { entry }: LocalProgram, { host
   const [container] = workload.spec.template.spec.containers;
   if (container === undefined) return [];
   const ports = workload.ports.map((port) => ({ ...port, port: port.containerPort }));
-  const texts = { podIp: "", podName: "", zone: "", imageTag: "", baseEnv: {} };
+  const texts = { podIp: "", podName: "", zone: "", imageTag: "", listen: [], baseEnv: {} };
   const expanded = expandProgram(entry, container, { ...texts, port: 0, ports, namespace: workload.namespace, service: () => "", hosts });
   return expanded.kind === "unknown-names" ? expanded.expressions : [];
+}
+
+/** Attachments that name no Deployment: they are left out. */
+export function attachmentDiagnostics(desired: Desired): readonly Diagnostic[] {
+  const names = desired.workloads.map(({ name }) => name).join(", ") || "none";
+  return unknownAttachments(desired).map(({ origin, attachment }) => ({
+    code: "WEFT0606",
+    severity: "error",
+    origin,
+    what: `attach names the workload ${attachment.workload}, and there is no such Deployment, or several`,
+    fix: `name one of ${names}, as NAME or NAME.NAMESPACE`,
+  }));
 }

@@ -16,6 +16,7 @@ const variables: Variables = {
   imageTag: "blue",
   hosts: [desiredHost("orders", [9_090, 9_091], "shop"), desiredHost("orders", [7_000], "other")],
   service: (host, port) => `${host.namespace}-${host.name}:${port}`,
+  listen: [{ address: "127.80.0.2", port: 80 }],
   baseEnv: { HTTP_PROXY: "http://127.80.0.2:15001" },
 };
 

@@ -1,6 +1,8 @@
 // From a container image to the local program that stands for it: LocalRun's entry, its variables expanded, its environment put together. Pure.
+import { fileURLToPath } from "node:url";
+import type { ListenAddress } from "../mesh/instance.ts";
 import type { Container } from "../model/kubernetes.ts";
-import type { LocalImage } from "../model/local-run.ts";
+import type { LocalImage, StubResponse } from "../model/local-run.ts";
 import type { Desired, DesiredHost } from "./protocol.ts";
 
 /** A LocalRun entry with the folder that its paths are relative to. */
@@ -22,6 +24,8 @@ export interface Variables {
   readonly imageTag: string;
   readonly service: (host: DesiredHost, port: number) => string;
   readonly hosts: readonly DesiredHost[];
+  /** Where a stub listens. */
+  readonly listen: readonly ListenAddress[];
   /** Environment that every program gets, below the container's own. */
   readonly baseEnv: Readonly<Record<string, string>>;
 }
@@ -57,12 +61,25 @@ export function imageTag(image: string): string {
 export function expandProgram(entry: LocalImage, container: Container, variables: Variables): Expanded {
   const unknown = new Set<string>();
   const expand = (text: string): string => expandText(text, variables, unknown);
-  const command = entry.command.map(expand);
+  const command = entry.command === undefined ? RESPONDER : entry.command.map(expand);
   const local = Object.fromEntries(Object.entries(entry.env).map(([name, value]) => [name, expand(value)]));
   if (unknown.size > 0) return { kind: "unknown-names", expressions: [...unknown].sort() };
   const own = { PORT: String(variables.port), POD_IP: variables.podIp, POD_NAME: variables.podName };
   const declared = Object.fromEntries(container.env.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]])));
-  return { kind: "program", command, directory: entry.directory, env: { ...variables.baseEnv, ...own, ...declared, ...local } };
+  const stub = entry.stub === undefined ? {} : { WEFT_STUB: JSON.stringify({ listen: variables.listen, responses: expandedResponses(entry.stub, expand) }) };
+  return { kind: "program", command, directory: entry.directory, env: { ...variables.baseEnv, ...own, ...declared, ...local, ...stub } };
+}
+
+/** The program that gives a stub's answers. */
+const RESPONDER: readonly string[] = [process.execPath, fileURLToPath(new URL("stub/responder.mjs", import.meta.url))];
+
+/** A body that is no text is expanded as the JSON that is sent. */
+function expandedResponses(responses: readonly StubResponse[], expand: (text: string) => string): readonly object[] {
+  return responses.map(({ headers, body, ...response }) => ({
+    ...response,
+    headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, expand(value)])),
+    body: typeof body === "string" ? expand(body) : JSON.parse(expand(JSON.stringify(body))),
+  }));
 }
 
 function expandText(text: string, variables: Variables, unknown: Set<string>): string {

@@ -34,8 +34,8 @@ export interface DesiredHost {
 export interface Desired {
   readonly workloads: readonly DesiredWorkload[];
   readonly hosts: readonly DesiredHost[];
-  /** The LocalRun documents, with the absolute folder of the file that each stands in. */
-  readonly localRuns: readonly { readonly folder: string; readonly spec: LocalRunSpec }[];
+  /** The LocalRun documents, with the absolute folder of the file that each stands in, and where its attachments stand, for diagnostics. */
+  readonly localRuns: readonly { readonly folder: string; readonly spec: LocalRunSpec; readonly attachOrigins?: readonly Origin[] }[];
   /** Server ports per Gateway selector, as `label=value,label=value` sorted: one gateway proxy per distinct selector. */
   readonly gateways: readonly { readonly selector: Readonly<Record<string, string>>; readonly namespace: string; readonly ports: readonly number[] }[];
 }

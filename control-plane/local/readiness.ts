@@ -5,11 +5,14 @@ import { connect } from "node:net";
 import type { ListenAddress } from "../mesh/instance.ts";
 import type { Container } from "../model/kubernetes.ts";
 import type { InstancePlaces } from "./layout.ts";
+import { isListening } from "./listeners.ts";
 
 /** How readiness is asked for; `none` where there is nothing to ask: the process runs, that is all. */
 export type Probe =
   | { readonly kind: "http"; readonly target: ListenAddress; readonly path: string; readonly tls: boolean; readonly periodMs: number }
   | { readonly kind: "tcp"; readonly target: ListenAddress; readonly periodMs: number }
+  /** Whether a program listens there; it sees nothing of being asked where the system tells. */
+  | { readonly kind: "listening"; readonly target: ListenAddress; readonly periodMs: number }
   | { readonly kind: "none" };
 
 /** Until the first success. */
@@ -36,6 +39,11 @@ export function probeOf({ readinessProbe }: Container, places: InstancePlaces): 
   return places.ports.length === 0 ? { kind: "none" } : { kind: "tcp", target: places.application, periodMs };
 }
 
+/** A stub is ready when it listens: its answers are for others. */
+export function stubProbe(places: InstancePlaces): Probe {
+  return places.ports.length === 0 ? { kind: "none" } : { kind: "tcp", target: places.application, periodMs: LONGEST_PERIOD_MS };
+}
+
 export interface ReadinessWatch {
   readonly close: () => void;
 }
@@ -44,11 +52,12 @@ export interface ReadinessWatch {
 export function watchReadiness(probe: Probe, onChange: (ready: boolean) => void): ReadinessWatch {
   let [closed, ready, failures] = [false, false, 0];
   let timer: NodeJS.Timeout | undefined;
+  const patience = probe.kind === "listening" ? 1 : FAILURES_TO_UNREADY;
   const look = async (): Promise<void> => {
     const success = await check(probe);
     if (closed) return;
     failures = success ? 0 : failures + 1;
-    if (success !== ready && (success || failures >= FAILURES_TO_UNREADY)) {
+    if (success !== ready && (success || failures >= patience)) {
       ready = success;
       onChange(ready);
     }
@@ -67,6 +76,10 @@ export function watchReadiness(probe: Probe, onChange: (ready: boolean) => void)
 /** One attempt. As for a kubelet, every answer from 200 to 399 is a success, and a certificate is not looked at. */
 export function check(probe: Probe): Promise<boolean> {
   if (probe.kind === "none") return Promise.resolve(true);
+  if (probe.kind === "listening") {
+    const told = isListening(probe.target);
+    return told === undefined ? check({ ...probe, kind: "tcp" }) : Promise.resolve(told);
+  }
   const { address: host, port } = probe.target;
   return new Promise((resolve) => {
     if (probe.kind === "tcp") {

@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -136,6 +137,60 @@ describe.runIf(process.platform === "linux")("runner", () => {
     await until(() => states().includes("product-1 ready") || states().includes("product-2 ready"));
     await until(() => states().includes("other-1 ready"));
     expect(diagnosed()).toEqual([]);
+  });
+
+  it("answers for a stub as it is declared, without a sidecar", async () => {
+    const stub = [
+      { method: "POST", path: "/pay", status: 202, headers: { "x-by": "${POD_NAME}" }, body: { paid: ["${IMAGE_TAG}"] }, delay: "50ms" },
+      { path: "/files/*", body: "a file" },
+    ];
+    const { ready } = await start(desiredOfParts({ workloads: [product("1", 2)], hosts, images: [{ image: "product", stub }] }));
+    const [first] = ready.workloads;
+    expect(first).toMatchObject({ url: `http://${first?.address}:8080`, sidecar: { id: "", pid: 0 }, httpProxy: "", services: {}, explain: {} });
+    const startedMs = performance.now();
+    const paid = await fetch(`${first?.url}/pay?twice`, { method: "POST", body: "{}" });
+    expect(performance.now() - startedMs).toBeGreaterThan(45);
+    expect([paid.status, paid.headers.get("x-by"), paid.headers.get("content-type"), await paid.json()]).toEqual([
+      202,
+      "product-1",
+      "application/json",
+      { paid: ["1"] },
+    ]);
+    expect(await (await fetch(`${first?.url}/files/a/b`)).text()).toBe("a file");
+    const undeclared = await fetch(`${first?.url}/pay`);
+    expect([undeclared.status, await undeclared.text()]).toEqual([404, "this is a stub, and its LocalRun declares no answer for GET /pay\n"]);
+    await until(async () => (await readFile(first?.log ?? "", "utf8")) === "POST /pay?twice 202\nGET /files/a/b 200\nGET /pay 404 not declared\n");
+    expect(await callRunner(folder, "ps")).toMatchObject([{ state: "ready" }, { state: "ready", sidecar: { id: "" } }]);
+  });
+
+  it("lets a program that somebody runs by hand join while its port is open, and waits for nobody", async () => {
+    const program = createServer();
+    const listen = (port: number): Promise<void> => new Promise((resolve) => program.listen(port, "127.0.0.1", resolve));
+    await listen(0);
+    const address = program.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    await new Promise((resolve) => program.close(resolve));
+    const attach = [{ workload: "product", attach: `127.0.0.1:${port}`, labels: { version: "v2" }, zone: "ap-northeast-2b" }];
+    const { ready } = await start(desiredOfParts({ workloads: [product()], hosts, images: [image], attach }));
+    const attached = ready.workloads.find(({ instance }) => instance === "product-attached");
+    expect(attached).toMatchObject({ workload: "product", zone: "ap-northeast-2b", pid: 0, sidecar: { id: "product-attached.default" } });
+    const state = async () => (await callRunner(folder, "ps")).find(({ instance }) => instance === "product-attached")?.state;
+    expect(await state()).toBe("unready");
+    await listen(port);
+    await until(async () => (await state()) === "ready");
+    await new Promise((resolve) => program.close(resolve));
+    await until(async () => (await state()) === "unready");
+    expect(await callRunner(folder, "stop", { workload: "product" })).toMatchObject({ instances: ["product-1"] });
+    await desire(desiredOfParts({ workloads: [product()], hosts, images: [image] }));
+    await until(async () => (await state()) === undefined);
+  });
+
+  it("says which attachment names no Deployment", async () => {
+    const desired = desiredOfParts({ workloads: [product()], hosts, images: [image], attach: [{ workload: "prodct", attach: "localhost:3000" }] });
+    const localRuns = desired.localRuns.map((localRun) => ({ ...localRun, attachOrigins: [{ file: "weft.yaml", line: 7, column: 3 }] }));
+    await start({ ...desired, localRuns });
+    const said = events.findLast((event) => event.event === "diagnostics");
+    expect(said?.text).toContain("weft.yaml:7:3 WEFT0606 error attach names the workload prodct");
   });
 
   it("starts a killed control plane again on the same port and tells it everything", async () => {

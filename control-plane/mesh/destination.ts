@@ -4,6 +4,7 @@ import type { DestinationRule } from "../model/resource.ts";
 import type { Destination } from "../model/virtual-service.ts";
 import { isExported, resolveHostname, serviceExportTo } from "./hosts.ts";
 import type { Proxy } from "./instance.ts";
+import { interceptEndpoints, isInterceptSubset } from "./intercepts.ts";
 import { type LocalityPlan, localityMatches, localityPlan } from "./locality.ts";
 import type { Endpoint, Host, Mesh } from "./mesh.ts";
 import { destinationRuleFor, policyFor, subsetOf } from "./policy.ts";
@@ -39,7 +40,7 @@ export function resolveDestination(mesh: Mesh, proxy: Proxy, ruleNamespace: stri
   const port = destinationPort(host, destination, calledPort);
   const single: DestinationEntry = { cluster: { hostname, port, subset }, share: SHARE_UNITS };
   const rule = destinationRuleFor(mesh, proxy, hostname);
-  if (host === undefined || !host.endpoints.has(port) || (subset !== "" && subsetOf(rule, subset) === undefined)) {
+  if (host === undefined || !host.endpoints.has(port) || (subset !== "" && !isInterceptSubset(subset) && subsetOf(rule, subset) === undefined)) {
     return { hostname, port, subset, known: false, endpoints: 0, entries: [single] };
   }
   const policy = policyFor(rule, port, subset);
@@ -75,6 +76,7 @@ function destinationPort(host: Host | undefined, destination: Destination, calle
 export function endpointsOf(mesh: Mesh, rule: DestinationRule | undefined, hostname: string, port: number, subset: string): readonly Endpoint[] {
   const all = mesh.hosts.get(hostname)?.endpoints.get(port) ?? [];
   if (subset === "") return all;
+  if (isInterceptSubset(subset)) return interceptEndpoints(mesh.hosts.get(hostname), port, subset);
   const labels = subsetOf(rule, subset)?.labels;
   if (labels === undefined) return [];
   const wanted = Object.entries(labels);

@@ -24,6 +24,14 @@ export interface Instance {
   /** False: not (yet, or no longer) to be given requests. */
   readonly ready: boolean;
   readonly hasSidecar: boolean;
+  /** Given the requests with exactly this header that would go to its services, and no others. */
+  readonly intercept?: Intercept;
+}
+
+/** The header that marks the requests of one person; its name in lower case. */
+export interface Intercept {
+  readonly header: string;
+  readonly value: string;
 }
 
 /** A port that the workload's containers declare. */
@@ -47,6 +55,8 @@ export interface Proxy {
   readonly workload: string;
   readonly serviceAccount: string;
   readonly locality: Locality;
+  /** Its workload's connections are redirected to it, so that it knows where they were going; absent: programs call its listeners by their addresses. */
+  readonly captures?: boolean;
   readonly inbound: readonly InboundPort[];
   readonly outbound: readonly ServiceListener[];
   /** The HTTP proxy port (`HTTP_PROXY`), where the authority is real; sidecars only. */

@@ -38,6 +38,8 @@ export interface Host {
   readonly ports: readonly HostPort[];
   /** Ready endpoints by port number, sorted by address and port. */
   readonly endpoints: ReadonlyMap<number, readonly Endpoint[]>;
+  /** Ready endpoints that are given only the requests of their intercept, likewise; absent where there are none. */
+  readonly intercepted?: ReadonlyMap<number, readonly Endpoint[]>;
   readonly service: KubernetesService;
 }
 

@@ -28,8 +28,11 @@ export function buildHosts(
 function buildHost(service: KubernetesService, selected: readonly Instance[], domain: string): Host {
   const { name, namespace, spec } = service;
   const ready = selected.filter((instance) => instance.ready);
-  const endpoints = new Map<number, readonly Endpoint[]>(spec.ports.map((port) => [port.port, endpointsOf(port, ready)]));
-  return { hostname: `${name}.${namespace}.svc.${domain}`.toLowerCase(), name, namespace, ports: spec.ports.map(hostPort), endpoints, service };
+  const intercepting = ready.filter(({ intercept }) => intercept !== undefined);
+  const byPort = (members: readonly Instance[]) => new Map<number, readonly Endpoint[]>(spec.ports.map((port) => [port.port, endpointsOf(port, members)]));
+  const endpoints = byPort(ready.filter(({ intercept }) => intercept === undefined));
+  const intercepted = intercepting.length === 0 ? {} : { intercepted: byPort(intercepting) };
+  return { hostname: `${name}.${namespace}.svc.${domain}`.toLowerCase(), name, namespace, ports: spec.ports.map(hostPort), endpoints, ...intercepted, service };
 }
 
 function endpointsOf(port: ServicePort, ready: readonly Instance[]): readonly Endpoint[] {

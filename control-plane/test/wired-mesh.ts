@@ -9,6 +9,8 @@ export interface Wiring {
   /** Whether sidecars offer the HTTP proxy port. */
   readonly httpProxy: boolean;
   readonly accessLogPath?: string;
+  /** What differs from "all replicas run and are ready". */
+  readonly change?: (instance: Instance) => Instance;
   /** Where an instance's application listens; default beside its sidecar. */
   readonly application?: (instance: string, port: InboundPort) => ListenAddress;
 }
@@ -21,7 +23,10 @@ function bound(port: number): number {
 /** The mesh with every proxy wired. Equal YAML gives equal addresses. */
 export function wiredMesh(yaml: string, wiring: Wiring): Mesh {
   const { network = "127.80" } = wiring;
-  const change = (instance: Instance): Instance => ({ ...instance, address: instance.address.replace(/^127\.80/, network) });
+  const change = (instance: Instance): Instance => ({
+    ...(wiring.change?.(instance) ?? instance),
+    address: instance.address.replace(/^127\.80/, network),
+  });
   const servers = resourcesOf(yaml).gateways.flatMap(({ spec }) => spec.servers.map(({ port }) => port.number));
   const numbers = [...new Set(servers)].sort((a, b) => a - b);
   const gateways = numbers.length === 0 ? [] : [gatewayProxy("ap-northeast-2a")];

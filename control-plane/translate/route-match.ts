@@ -73,6 +73,11 @@ export function matchesAll(match: RouteMatchInit): boolean {
   return anyPath && (match.headers ?? []).length === 0 && (match.queryParameters ?? []).length === 0;
 }
 
+/** The same match for requests that bear this very header only; its name is in lower case. */
+export function withHeader(match: RouteMatchInit, name: string, value: string): RouteMatchInit {
+  return { ...match, headers: [...(match.headers ?? []), headerMatcher(name, { kind: "exact", value })] };
+}
+
 /** The same match for some methods only. */
 export function withMethods(match: RouteMatchInit, methods: readonly string[]): RouteMatchInit {
   const condition: HeaderMatcherInit = {

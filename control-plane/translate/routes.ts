@@ -5,6 +5,7 @@ import { FilterConfigSchema, type RouteSchema } from "../gen/envoy/config/route/
 import { type ResolvedDestination, resolveDestination } from "../mesh/destination.ts";
 import { gatewayKey, MESH_GATEWAY } from "../mesh/gateways.ts";
 import type { Proxy } from "../mesh/instance.ts";
+import { interceptSubset, interceptsOf } from "../mesh/intercepts.ts";
 import type { Host, Mesh } from "../mesh/mesh.ts";
 import { destinationRuleFor } from "../mesh/policy.ts";
 import type { Diagnostic } from "../model/diagnostic.ts";
@@ -22,7 +23,7 @@ import { type ClusterKey, FILTER, outboundClusterName, PICK_HEADER } from "./nam
 import { type ResourceOrigin, resourceOrigin } from "./resource.ts";
 import { REPEATABLE_METHODS, type Retries, type RetryPolicyInit, retriesOf } from "./retries.ts";
 import { directResponse, hashPolicies, pathRewrite, type RouteActionInit, redirectAction, timeouts, zoneKeyOf } from "./route-action.ts";
-import { holdsForSource, MATCH_ALL, matchesAll, type RequestSource, type RouteMatchInit, routeMatch, withMethods } from "./route-match.ts";
+import { holdsForSource, MATCH_ALL, matchesAll, type RequestSource, type RouteMatchInit, routeMatch, withHeader, withMethods } from "./route-match.ts";
 import { stickyGroupOf, stickyKeyOf } from "./sticky.ts";
 
 export type RouteInit = Init<typeof RouteSchema>;
@@ -73,6 +74,7 @@ export function routesOf(place: RoutePlace, virtualService: VirtualService): Rou
       route.match.length === 0
         ? [{ match: MATCH_ALL, statPrefix: "" }]
         : held.map((match) => ({ match: routeMatch(match, place.source), statPrefix: match.statPrefix ?? "" }));
+    sets.push(...interceptedRoutes(place, virtualService, route, index, matches));
     const { template, ...rest } = translateRoute(place, virtualService, route, index);
     const made = matches.map(({ match, statPrefix }) => ({ all: matchesAll(match), routes: routesFor(template, match, statPrefix) }));
     const catchAll = new Set(made.filter(({ all }) => all).flatMap(({ routes }) => routes));
@@ -84,9 +86,44 @@ export function routesOf(place: RoutePlace, virtualService: VirtualService): Rou
   return { ...joined, origins: [resourceOrigin(virtualService), ...joined.origins] };
 }
 
-/** The routes of a service's port that no VirtualService speaks about. */
+/**
+ * Before a route that leads to a service with an intercept: the same for the requests that bear its header, and to it alone. They go by whatever else the
+ * route does, since they are the same requests.
+ */
+function interceptedRoutes(
+  place: RoutePlace,
+  virtualService: VirtualService,
+  route: HttpRoute,
+  index: number,
+  matches: readonly { readonly match: RouteMatchInit; readonly statPrefix: string }[],
+): readonly RouteSet[] {
+  const taken = new Set<string>();
+  return route.route.flatMap((entry) => {
+    if (entry.weight === 0 && route.route.length > 1) return [];
+    const { hostname, port } = resolveDestination(place.mesh, place.proxy, virtualService.namespace, entry.destination, place.source.port);
+    return interceptsOf(place.mesh.hosts.get(hostname), port).flatMap((intercept): readonly RouteSet[] => {
+      const subset = interceptSubset(intercept);
+      if (taken.has(subset)) return [];
+      taken.add(subset);
+      const destination = { host: hostname, port: { number: port }, subset };
+      const { template, ...rest } = translateRoute(place, virtualService, { ...route, route: [{ ...entry, destination, weight: 1 }] }, index);
+      const routes = matches.flatMap(({ match, statPrefix }) => routesFor(template, withHeader(match, intercept.header, intercept.value), statPrefix));
+      return [{ ...rest, routes, catchAll: new Set() }];
+    });
+  });
+}
+
+/** The routes of a service's port that no VirtualService speaks about: those of its intercepts, then the one for all requests. */
 export function defaultRoutes(place: RoutePlace, host: Host, port: number): RouteSet {
-  const destination = { host: host.hostname, port: { number: port } };
+  const plain = plainRoutes(place, host, port, MATCH_ALL, "");
+  const intercepted = interceptsOf(host, port).map((intercept) =>
+    plainRoutes(place, host, port, withHeader(MATCH_ALL, intercept.header, intercept.value), interceptSubset(intercept)),
+  );
+  return joinRouteSets([...intercepted, { ...plain, catchAll: new Set(plain.routes) }]);
+}
+
+function plainRoutes(place: RoutePlace, host: Host, port: number, match: RouteMatchInit, subset: string): RouteSet {
+  const destination = { host: host.hostname, port: { number: port }, ...(subset === "" ? {} : { subset }) };
   const resolved = resolveDestination(place.mesh, place.proxy, host.namespace, destination, port);
   const salt = `${host.namespace}/${host.name}/default`;
   const forwarded = forward(place, [{ written: { destination, weight: 1 }, resolved }], { key: { kind: "none" }, salt });
@@ -95,8 +132,7 @@ export function defaultRoutes(place: RoutePlace, host: Host, port: number): Rout
     action: { ...timeouts(undefined), ...forwarded.action },
     retries: retriesOf(undefined, place.mesh.settings.defaults, forwarded.hashed),
   };
-  const routes = routesFor(template, MATCH_ALL, "");
-  return { routes, catchAll: new Set(routes), clusters: forwarded.clusters, origins: forwarded.origins, diagnostics: [] };
+  return { routes: routesFor(template, match, ""), catchAll: new Set(), clusters: forwarded.clusters, origins: forwarded.origins, diagnostics: [] };
 }
 
 /** A route without its match. */
