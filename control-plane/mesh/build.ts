@@ -1,27 +1,35 @@
 // Builds the mesh from its input: resources in, one graph of hosts, rules and places out, with all that is said about how the resources fit together.
 import { compareDiagnostics, compareText, type Diagnostic } from "../model/diagnostic.ts";
 import { type MeshConfigSpec, meshConfigSpec } from "../model/mesh-config.ts";
-import { type DestinationRule, type MeshConfig, resourceLabel } from "../model/resource.ts";
+import { type MeshConfig, resourceLabel, type Sidecar } from "../model/resource.ts";
 import { checkMesh } from "./checks.ts";
-import { type HostNames, resolveHostname } from "./hosts.ts";
+import { knownHosts } from "./known-hosts.ts";
+import { rulesByHost } from "./merge-rules.ts";
 import type { Mesh, MeshInput } from "./mesh.ts";
-import { buildHosts } from "./services.ts";
+import { inOrder, type Precedence, precedenceUnder } from "./order.ts";
 
 /** The whole mesh, afresh. Equal input gives an equal mesh, whatever the order in which resources, instances and proxies are listed. */
 export function buildMesh(input: MeshInput): Mesh {
   const { resources, domain } = input;
   const { settings, diagnostics: settingsDiagnostics } = settingsOf(resources.meshConfigs);
+  const precedence = precedenceUnder(settings.defaults);
   const instances = sortByName(input.instances);
-  const { hosts, diagnostics: hostDiagnostics } = buildHosts(sortByName(resources.services), instances, domain);
-  const destinationRules = rulesByHost(resources.destinationRules, { hosts, domain });
+  const { hosts, namesakes, diagnostics: hostDiagnostics } = knownHosts(resources, instances, domain, precedence);
+  const destinationRules = rulesByHost(resources.destinationRules, { hosts, domain }, precedence);
   const mesh: Mesh = {
     settings,
     domain,
     hosts,
-    virtualServices: sortByName(resources.virtualServices),
+    namesakes,
+    virtualServices: inOrder(resources.virtualServices, precedence),
     destinationRules,
     destinationRuleWildcards: [...destinationRules.keys()].filter((host) => host.startsWith("*")).sort((a, b) => b.length - a.length || compareText(a, b)),
-    gateways: sortByName(resources.gateways),
+    gateways: inOrder(resources.gateways, precedence),
+    secrets: inOrder(resources.secrets, precedence),
+    sidecars: sidecarsInOrder(resources.sidecars, precedence),
+    authorizationPolicies: inOrder(resources.authorizationPolicies, precedence),
+    requestAuthentications: inOrder(resources.requestAuthentications, precedence),
+    peerAuthentications: inOrder(resources.peerAuthentications, precedence),
     instances,
     proxies: [...input.proxies].sort((a, b) => compareText(a.id, b.id)),
     diagnostics: [],
@@ -46,15 +54,10 @@ function settingsOf(meshConfigs: readonly MeshConfig[]): { readonly settings: Me
   return { settings: first?.spec ?? meshConfigSpec.parse({}), diagnostics };
 }
 
-function rulesByHost(rules: readonly DestinationRule[], names: HostNames): ReadonlyMap<string, readonly DestinationRule[]> {
-  const byHost = new Map<string, DestinationRule[]>();
-  for (const rule of sortByName(rules)) {
-    const hostname = resolveHostname(names, rule.spec.host, rule.namespace);
-    const group = byHost.get(hostname);
-    if (group === undefined) byHost.set(hostname, [rule]);
-    else group.push(rule);
-  }
-  return new Map([...byHost].sort(([a], [b]) => compareText(a, b)));
+/** Those for some workloads are asked before the one for a whole namespace. Source: Istio, initSidecarScopes. */
+function sidecarsInOrder(sidecars: readonly Sidecar[], precedence: Precedence): readonly Sidecar[] {
+  const ordered = inOrder(sidecars, precedence);
+  return [...ordered.filter(({ spec }) => spec.workloadSelector !== undefined), ...ordered.filter(({ spec }) => spec.workloadSelector === undefined)];
 }
 
 function sortByName<Named extends { readonly namespace: string; readonly name: string }>(values: readonly Named[]): readonly Named[] {

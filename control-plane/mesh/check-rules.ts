@@ -7,7 +7,8 @@ import { hostMatches, resolveHostname } from "./hosts.ts";
 import { localityPlan } from "./locality.ts";
 import type { Host, Mesh } from "./mesh.ts";
 import { destinationRuleFor, policyFor } from "./policy.ts";
-import { selects } from "./services.ts";
+import { visibleHost } from "./scope.ts";
+import { selects } from "./selection.ts";
 
 type Severity = Diagnostic["severity"];
 
@@ -15,31 +16,49 @@ function finding(code: string, severity: Severity, rule: DestinationRule, path: 
   return { code, severity, origin: rule.locate(path), resource: resourceLabel(rule), what, fix };
 }
 
-/** A rule for a host that no Service has is without effect. */
+/** A rule for a host that nothing has is without effect. */
 export function ruleHostsAreKnown(mesh: Mesh): readonly Diagnostic[] {
   return allRules(mesh).flatMap(({ rule, hostname }) => {
     if (mesh.hosts.has(hostname) || (hostname.startsWith("*") && [...mesh.hosts.keys()].some((known) => hostMatches(hostname, known)))) return [];
     const beside = [...mesh.hosts.values()].filter(({ namespace }) => namespace === rule.namespace).map(({ name }) => name);
     const near = nearest(rule.spec.host, beside) ?? nearest(hostname, mesh.hosts.keys());
     const what = hostname.startsWith("*")
-      ? `no Service matches ${hostname}, so the rule has no effect`
-      : `no Service is called ${hostname}, so the rule has no effect`;
+      ? `no Service or ServiceEntry matches ${hostname}, so the rule has no effect`
+      : `no Service or ServiceEntry is called ${hostname}, so the rule has no effect`;
     return [
       finding("WEFT0408", "warning", rule, ["spec", "host"], what, near === undefined ? "create the Service, or name one that exists" : `did you mean ${near}`),
     ];
   });
 }
 
-/** Of several rules for one host in one namespace only the first by name counts (Istio: the oldest, with the others' subsets added). */
-export function oneRulePerHost(mesh: Mesh): readonly Diagnostic[] {
-  return [...mesh.destinationRules.values()].flatMap((rules) =>
-    rules.flatMap((rule) => {
-      const first = rules.find(({ namespace, spec }) => namespace === rule.namespace && spec.workloadSelector === undefined);
-      if (first === undefined || first === rule || rule.spec.workloadSelector !== undefined) return [];
-      const what = `${rule.spec.host} has a DestinationRule in this namespace already, ${resourceLabel(first)} (${first.origin.file}:${first.origin.line}): that one counts and this one does not`;
-      return [finding("WEFT0409", "warning", rule, ["spec", "host"], what, "put the settings and subsets of both into one DestinationRule")];
-    }),
-  );
+/** Of several rules for one host the first gives the trafficPolicy and wins where subsets are called alike; what the others have beyond that is added. */
+export function mergedRulesAgree(mesh: Mesh): readonly Diagnostic[] {
+  return [...mesh.destinationRules.values()].flat().flatMap(({ from: [first, ...others] }) => {
+    const findings: Diagnostic[] = [];
+    let policy = first.spec.trafficPolicy === undefined ? undefined : first;
+    const subsets = new Map(first.spec.subsets.map(({ name }) => [name, first]));
+    for (const rule of others) {
+      const { trafficPolicy } = rule.spec;
+      if (trafficPolicy !== undefined && policy !== undefined) {
+        const what = `${rule.spec.host} has a trafficPolicy already, of ${placed(policy)}: that one counts and this one does not`;
+        findings.push(finding("WEFT0409", "warning", rule, ["spec", "trafficPolicy"], what, "put the settings of both into one DestinationRule"));
+      }
+      if (trafficPolicy !== undefined) policy ??= rule;
+      rule.spec.subsets.forEach(({ name }, index) => {
+        const owner = subsets.get(name);
+        if (owner === undefined) subsets.set(name, rule);
+        else if (owner !== rule) {
+          const what = `${rule.spec.host} has a subset ${name} already, of ${placed(owner)}: that one counts and this one does not`;
+          findings.push(finding("WEFT0420", "warning", rule, ["spec", "subsets", index, "name"], what, "give the subset another name, or leave it out"));
+        }
+      });
+    }
+    return findings;
+  });
+}
+
+function placed(rule: DestinationRule): string {
+  return `${resourceLabel(rule)} (${rule.origin.file}:${rule.origin.line})`;
 }
 
 /**
@@ -48,11 +67,14 @@ export function oneRulePerHost(mesh: Mesh): readonly Diagnostic[] {
  */
 export function subsetsSelectSomething(mesh: Mesh, deployments: readonly Deployment[]): readonly Diagnostic[] {
   return allRules(mesh).flatMap(({ rule, hostname }) => {
-    const host = mesh.hosts.get(hostname);
-    if (host === undefined || destinationRuleFor(mesh, { namespace: rule.namespace, labels: rule.spec.workloadSelector?.matchLabels ?? {} }, hostname) !== rule)
-      return [];
+    const host = visibleHost(mesh, hostname, rule.namespace);
+    const client = { namespace: rule.namespace, labels: rule.spec.workloadSelector?.matchLabels ?? {} };
+    const merged = destinationRuleFor(mesh, client, hostname);
+    if (host === undefined || merged?.from.includes(rule) !== true) return [];
     return rule.spec.subsets.flatMap(({ name, labels }, index) => {
-      if (host.ports.some(({ number }) => endpointsOf(mesh, rule, hostname, number, name).length > 0)) return [];
+      // Names that are found as they are asked for cannot be told apart by labels, nor be known to have none.
+      if (host.resolution === "dynamic-dns" || host.resolution === "original") return [];
+      if (host.ports.some(({ number }) => endpointsOf(host, merged, number, name).length > 0)) return [];
       const path = ["spec", "subsets", index, "labels"];
       const text = Object.entries(labels).map(([key, value]) => `${key}: ${value}`);
       const left = "it is left out of routes, and the other destinations take its share";
@@ -60,7 +82,7 @@ export function subsetsSelectSomething(mesh: Mesh, deployments: readonly Deploym
         const what = `the subset ${name} has no endpoint that is ready: ${left}`;
         return [finding("WEFT0405", "info", rule, path, what, "wait until one is ready, or start its workload")];
       }
-      const what = `no workload of the Service ${host.hostname} carries the labels {${text.join(", ")}} of the subset ${name}: ${left}`;
+      const what = `no workload of the ${host.service.kind} ${host.hostname} carries the labels {${text.join(", ")}} of the subset ${name}: ${left}`;
       return [finding("WEFT0405", "warning", rule, path, what, nearestLabels(labels, workloadLabels(mesh, host, deployments)))];
     });
   });
@@ -68,7 +90,9 @@ export function subsetsSelectSomething(mesh: Mesh, deployments: readonly Deploym
 
 /** Labels of all that is, or is to be, behind a host. */
 function workloadLabels(mesh: Mesh, host: Host, deployments: readonly Deployment[]): readonly Readonly<Record<string, string>>[] {
-  const { selector } = host.service.spec;
+  const { service } = host;
+  if (service.kind === "ServiceEntry" && service.spec.workloadSelector === undefined) return service.spec.endpoints.map(({ labels }) => labels);
+  const selector = service.kind === "Service" ? service.spec.selector : (service.spec.workloadSelector?.labels ?? {});
   const wanted = deployments
     .filter(({ namespace, spec }) => namespace === host.namespace && spec.replicas > 0)
     .map(({ spec }) => spec.template.metadata.labels);
@@ -94,7 +118,7 @@ export function limitsKeepTrafficTogether(mesh: Mesh): readonly Diagnostic[] {
     const subsets = ["", ...rule.spec.subsets.map(({ name }) => name)];
     const kept = ports.some(({ number }) =>
       subsets.some((subset) => {
-        const policy = policyFor(rule, number, subset);
+        const policy = policyFor({ ...rule, from: [rule] }, number, subset);
         const { connectionPool, ...unlimited } = policy;
         return connectionPool !== undefined && divides(mesh, unlimited) && !divides(mesh, policy);
       }),
@@ -111,6 +135,8 @@ function divides(mesh: Mesh, policy: Parameters<typeof localityPlan>[1]): boolea
   return plan.kind === "distribute" || (plan.kind === "priorities" && plan.split);
 }
 
+/** As they are written. */
 function allRules(mesh: Mesh): readonly { readonly rule: DestinationRule; readonly hostname: string }[] {
-  return [...mesh.destinationRules.values()].flat().map((rule) => ({ rule, hostname: resolveHostname(mesh, rule.spec.host, rule.namespace) }));
+  const written = new Set([...mesh.destinationRules.values()].flat().flatMap(({ from }) => from));
+  return [...written].map((rule) => ({ rule, hostname: resolveHostname(mesh, rule.spec.host, rule.namespace) }));
 }

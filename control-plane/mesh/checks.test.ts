@@ -59,7 +59,8 @@ describe("checks of a mesh", () => {
     {
       what: "a host that no Service has, with the nearest name",
       yaml: ROUTE("orders", "{destination: {host: ordres}}"),
-      expected: "WEFT0401 warning: no Service is called ordres.default.svc.cluster.local, so requests to it are answered 503. Fix: did you mean orders",
+      expected:
+        "WEFT0401 warning: no Service or ServiceEntry is called ordres.default.svc.cluster.local, so requests to it are answered 503. Fix: did you mean orders",
     },
     {
       what: "a host of another namespace that was named short",
@@ -70,7 +71,8 @@ kind: Service
 metadata: {name: reviews, namespace: shop}
 spec: {selector: {app: reviews}, ports: [{port: 80}]}
 ${ROUTE("orders", "{destination: {host: reviews}}")}`,
-      expected: "WEFT0401 warning: no Service is called reviews.default.svc.cluster.local, so requests to it are answered 503. Fix: did you mean reviews.shop",
+      expected:
+        "WEFT0401 warning: no Service or ServiceEntry is called reviews.default.svc.cluster.local, so requests to it are answered 503. Fix: did you mean reviews.shop",
     },
     {
       what: "a port that the Service has not",
@@ -116,18 +118,37 @@ ${ROUTE("orders", "{destination: {host: reviews}}")}`,
     {
       what: "a rule for a host that no Service has",
       yaml: RULE("other", "{host: order, trafficPolicy: {loadBalancer: {simple: RANDOM}}}"),
-      expected: "WEFT0408 warning: no Service is called order.default.svc.cluster.local, so the rule has no effect. Fix: did you mean orders",
+      expected: "WEFT0408 warning: no Service or ServiceEntry is called order.default.svc.cluster.local, so the rule has no effect. Fix: did you mean orders",
     },
     {
-      what: "a second rule for one host",
-      yaml: RULE("second", "{host: orders.default.svc.cluster.local, trafficPolicy: {loadBalancer: {simple: RANDOM}}}"),
+      what: "a second trafficPolicy for one host",
+      yaml:
+        RULE("second", "{host: orders.default.svc.cluster.local, trafficPolicy: {loadBalancer: {simple: RANDOM}}}") +
+        RULE("third", "{host: orders, trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}}"),
       expected:
-        "WEFT0409 warning: orders.default.svc.cluster.local has a DestinationRule in this namespace already, DestinationRule default/orders (in.yaml:7): that one counts and this one does not. Fix: put the settings and subsets of both into one DestinationRule",
+        "WEFT0409 warning: orders has a trafficPolicy already, of DestinationRule default/second (in.yaml:30): that one counts and this one does not. Fix: put the settings of both into one DestinationRule",
     },
     {
-      what: "a Service of type ExternalName",
-      yaml: SERVICE("far", "{type: ExternalName, externalName: example.com}"),
-      expected: "WEFT0412 warning: Services of type ExternalName are not built yet, so its name is unknown to the mesh. Fix: call the external name itself",
+      what: "a subset that an earlier rule for the host has too",
+      yaml: RULE("second", "{host: orders, subsets: [{name: canary, labels: {version: canary}}, {name: stable, labels: {version: stable}}]}"),
+      expected:
+        "WEFT0420 warning: orders has a subset stable already, of DestinationRule default/orders (in.yaml:7): that one counts and this one does not. Fix: give the subset another name, or leave it out",
+    },
+    {
+      what: "a ServiceEntry for a host and port that another one has",
+      yaml: ["a", "b"]
+        .map(
+          (name) => `
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ${name}}
+spec: {hosts: [api.example.com], ports: [{number: 80, name: http}], resolution: DNS}
+`,
+        )
+        .join(""),
+      expected:
+        "WEFT0421 warning: api.example.com has these ports already, from ServiceEntry default/a (in.yaml:30): that one counts. Fix: put the two into one, or give each its own ports",
     },
     {
       what: "a targetPort that no container declares",

@@ -3,9 +3,9 @@
 import type { Diagnostic } from "../model/diagnostic.ts";
 import type { Deployment } from "../model/resource.ts";
 import { destinationsAreKnown } from "./check-destinations.ts";
-import { gatewaysAreServed, gatewaysExist } from "./check-gateways.ts";
-import { limitsKeepTrafficTogether, oneRulePerHost, ruleHostsAreKnown, subsetsSelectSomething } from "./check-rules.ts";
-import { oneVirtualServicePerHost } from "./check-virtual-services.ts";
+import { gatewaysAreServed, gatewaysExist, serversCanBeServed } from "./check-gateways.ts";
+import { limitsKeepTrafficTogether, mergedRulesAgree, ruleHostsAreKnown, subsetsSelectSomething } from "./check-rules.ts";
+import { delegatesFit, virtualServicesDoNotConflict } from "./check-virtual-services.ts";
 import type { Mesh } from "./mesh.ts";
 
 /** A check reads the mesh (and the Deployments, which say what will run) and gives its findings. */
@@ -13,11 +13,13 @@ type MeshCheck = (mesh: Mesh, deployments: readonly Deployment[]) => readonly Di
 
 const CHECKS: readonly MeshCheck[] = Object.freeze([
   destinationsAreKnown,
-  oneVirtualServicePerHost,
+  virtualServicesDoNotConflict,
+  delegatesFit,
   gatewaysExist,
   gatewaysAreServed,
+  serversCanBeServed,
   ruleHostsAreKnown,
-  oneRulePerHost,
+  mergedRulesAgree,
   subsetsSelectSomething,
   limitsKeepTrafficTogether,
 ]);

@@ -1,13 +1,14 @@
 // A destination as a rule writes it, to what one proxy reaches: the clusters, and the share of each where traffic is divided over zones.
-import type { ConsistentHash } from "../model/destination-rule.ts";
-import type { DestinationRule } from "../model/resource.ts";
+import type { ConsistentHash, TrafficPolicy } from "../model/destination-rule.ts";
 import type { Destination } from "../model/virtual-service.ts";
-import { isExported, resolveHostname, serviceExportTo } from "./hosts.ts";
+import { resolveHostname } from "./hosts.ts";
 import type { Proxy } from "./instance.ts";
 import { interceptEndpoints, isInterceptSubset } from "./intercepts.ts";
 import { type LocalityPlan, localityMatches, localityPlan } from "./locality.ts";
-import type { Endpoint, Host, Mesh } from "./mesh.ts";
+import type { Endpoint, Host, MergedRule, Mesh } from "./mesh.ts";
 import { destinationRuleFor, policyFor, subsetOf } from "./policy.ts";
+import { scopeOf } from "./scope.ts";
+import { carries } from "./selection.ts";
 import { balancedSplit, quantise, SHARE_UNITS, type ZoneShares } from "./zone-split.ts";
 import { zoneLoads, zoneName } from "./zones.ts";
 
@@ -30,13 +31,15 @@ export interface ResolvedDestination {
   readonly entries: readonly [DestinationEntry, ...DestinationEntry[]];
   /** How hosts are chosen inside the destination, where by a hash: the zone is then chosen by the same key. */
   readonly consistentHash?: ConsistentHash;
+  /** How connections that are not HTTP are to be passed through the destination, which is a proxy then. */
+  readonly tunnel?: NonNullable<TrafficPolicy["tunnel"]>;
 }
 
 /** What a destination reaches from a proxy. `calledPort` is the port that the request came to: it stands where the destination names none. */
 export function resolveDestination(mesh: Mesh, proxy: Proxy, ruleNamespace: string, destination: Destination, calledPort: number): ResolvedDestination {
   const hostname = resolveHostname(mesh, destination.host, ruleNamespace);
   const subset = destination.subset ?? "";
-  const host = visibleHost(mesh, hostname, proxy.namespace);
+  const host = scopeOf(mesh, proxy).destination(hostname);
   const port = destinationPort(host, destination, calledPort);
   const single: DestinationEntry = { cluster: { hostname, port, subset }, share: SHARE_UNITS };
   const rule = destinationRuleFor(mesh, proxy, hostname);
@@ -44,10 +47,11 @@ export function resolveDestination(mesh: Mesh, proxy: Proxy, ruleNamespace: stri
     return { hostname, port, subset, known: false, endpoints: 0, entries: [single] };
   }
   const policy = policyFor(rule, port, subset);
-  const endpoints = endpointsOf(mesh, rule, hostname, port, subset);
+  const endpoints = endpointsOf(host, rule, port, subset);
   const shares = zoneShares(mesh, proxy, { host, port, subset, rule, endpoints }, localityPlan(mesh.settings, policy));
   const [first, ...others] = shares.map(({ zone, share }): DestinationEntry => ({ cluster: { hostname, port, subset, zone }, share }));
   const consistentHash = policy.loadBalancer?.consistentHash;
+  const { tunnel } = policy;
   return {
     hostname,
     port,
@@ -56,13 +60,8 @@ export function resolveDestination(mesh: Mesh, proxy: Proxy, ruleNamespace: stri
     endpoints: endpoints.length,
     entries: first === undefined ? [single] : [first, ...others],
     ...(consistentHash === undefined ? {} : { consistentHash }),
+    ...(tunnel === undefined ? {} : { tunnel }),
   };
-}
-
-/** The host, where its Service is exported to the namespace. */
-export function visibleHost(mesh: Mesh, hostname: string, namespace: string): Host | undefined {
-  const host = mesh.hosts.get(hostname);
-  return host !== undefined && isExported(serviceExportTo(host.service.annotations), host.namespace, namespace) ? host : undefined;
 }
 
 /** Source: Istio, route.GetDestinationCluster: the written port, else the only one, else the one that was called. */
@@ -73,14 +72,12 @@ function destinationPort(host: Host | undefined, destination: Destination, calle
 }
 
 /** Ready endpoints of a host's port, or of a subset of them, which the rule defines. Empty where any is unknown. */
-export function endpointsOf(mesh: Mesh, rule: DestinationRule | undefined, hostname: string, port: number, subset: string): readonly Endpoint[] {
-  const all = mesh.hosts.get(hostname)?.endpoints.get(port) ?? [];
+export function endpointsOf(host: Host | undefined, rule: MergedRule | undefined, port: number, subset: string): readonly Endpoint[] {
+  const all = host?.endpoints.get(port) ?? [];
   if (subset === "") return all;
-  if (isInterceptSubset(subset)) return interceptEndpoints(mesh.hosts.get(hostname), port, subset);
+  if (isInterceptSubset(subset)) return interceptEndpoints(host, port, subset);
   const labels = subsetOf(rule, subset)?.labels;
-  if (labels === undefined) return [];
-  const wanted = Object.entries(labels);
-  return all.filter(({ instance }) => wanted.every(([key, value]) => instance.labels[key] === value));
+  return labels === undefined ? [] : all.filter(({ instance }) => carries(instance.labels, labels));
 }
 
 /** The division over zones for callers in the proxy's zone; empty where the priorities of the plain cluster already do what is wanted. */
@@ -106,7 +103,7 @@ interface Target {
   readonly host: Host;
   readonly port: number;
   readonly subset: string;
-  readonly rule: DestinationRule | undefined;
+  readonly rule: MergedRule | undefined;
   readonly endpoints: readonly Endpoint[];
 }
 
@@ -116,7 +113,7 @@ const SPLITS = new WeakMap<Mesh, Map<string, ReadonlyMap<string, ZoneShares>>>()
 function splitOf(mesh: Mesh, { host, port, subset, rule, endpoints }: Target): ReadonlyMap<string, ZoneShares> {
   const splits = SPLITS.get(mesh) ?? new Map<string, ReadonlyMap<string, ZoneShares>>();
   SPLITS.set(mesh, splits);
-  const key = [host.hostname, port, subset, rule?.namespace, rule?.name].join("\n");
+  const key = [host.hostname, host.namespace, port, subset, rule?.namespace, rule?.name].join("\n");
   const known = splits.get(key);
   if (known !== undefined) return known;
   const split = balancedSplit(zoneLoads(mesh, host, endpoints));

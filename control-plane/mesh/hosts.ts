@@ -36,6 +36,12 @@ export function hostMatches(pattern: string, hostname: string): boolean {
   return pattern.startsWith("*") ? hostname.endsWith(pattern.slice(1)) : pattern === hostname;
 }
 
+/** Whether two host patterns have a name in common. Source: Istio, host.Name.Matches. */
+export function hostsOverlap(a: string, b: string): boolean {
+  if (a.startsWith("*") && b.startsWith("*")) return a.endsWith(b.slice(1)) || b.endsWith(a.slice(1));
+  return hostMatches(a, b) || hostMatches(b, a);
+}
+
 /** A Service's own exportTo. Source: Istio, annotation `networking.istio.io/exportTo`. */
 export function serviceExportTo(annotations: Readonly<Record<string, string>>): readonly string[] {
   return (annotations["networking.istio.io/exportTo"] ?? "")

@@ -8,7 +8,6 @@ import type { Endpoint } from "./mesh.ts";
 /** An endpoint with what the order of priorities looks at. */
 export interface PlacedEndpoint extends Endpoint {
   readonly labels: Readonly<Record<string, string>>;
-  readonly weight: number;
 }
 
 /**
@@ -106,13 +105,18 @@ function groupByLocality(endpoints: readonly Endpoint[]): readonly LocalityGroup
   for (const endpoint of endpoints) {
     const { locality, labels } = endpoint.instance;
     const place = localityText(locality);
-    const placed = { ...endpoint, labels: withTopology(labels, locality), weight: 1 };
+    const placed = { ...endpoint, labels: withTopology(labels, locality) };
     const group = byPlace.get(place);
     if (group === undefined) byPlace.set(place, [placed]);
     else group.push(placed);
   }
   const groups = [...byPlace].sort(([a], [b]) => compareText(a, b));
-  return groups.map(([, members]) => ({ locality: members[0]?.instance.locality ?? NOWHERE, priority: 0, weight: members.length, endpoints: members }));
+  return groups.map(([, members]) => ({
+    locality: members[0]?.instance.locality ?? NOWHERE,
+    priority: 0,
+    weight: members.reduce((sum, { weight }) => sum + weight, 0),
+    endpoints: members,
+  }));
 }
 
 const NOWHERE: Locality = { region: "", zone: "", subzone: "" };

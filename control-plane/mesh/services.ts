@@ -1,56 +1,82 @@
-// From Kubernetes Services and running instances to hosts: names, ports with their protocols, and the endpoints behind each port.
+// From a Kubernetes Service and what runs to a host: its name, its ports with their protocols, and the endpoints behind each port.
 import { compareText, type Diagnostic } from "../model/diagnostic.ts";
 import type { ServicePort } from "../model/kubernetes.ts";
 import { type KubernetesService, resourceLabel } from "../model/resource.ts";
-import type { Instance, InstancePort } from "./instance.ts";
+import { compareEndpoints } from "./endpoints.ts";
+import { serviceExportTo } from "./hosts.ts";
+import type { Instance } from "./instance.ts";
 import type { Endpoint, Host, HostPort, PortProtocol } from "./mesh.ts";
+import type { Selection } from "./selection.ts";
+import { inlineInstance, isDescribed, isIpAddress, weightOf } from "./workload-entries.ts";
 
-/** Hosts of all Services that are built, by name in byte order, and what is said about the others. */
-export function buildHosts(
-  services: readonly KubernetesService[],
-  instances: readonly Instance[],
+/** The host of one Service, and what is said about it. `select` finds pods and WorkloadEntries alike. */
+export function serviceHost(
+  service: KubernetesService,
+  select: Selection,
   domain: string,
-): { readonly hosts: ReadonlyMap<string, Host>; readonly diagnostics: readonly Diagnostic[] } {
-  const selectable = indexByLabel(instances);
-  const diagnostics: Diagnostic[] = [];
-  const hosts: Host[] = [];
-  for (const service of services) {
-    diagnostics.push(...notBuilt(service));
-    if (service.spec.type === "ExternalName") continue;
-    const selected = selectable(service);
-    diagnostics.push(...portNamesNobodyHas(service, selected));
-    hosts.push(buildHost(service, selected, domain));
-  }
-  hosts.sort((a, b) => compareText(a.hostname, b.hostname));
-  return { hosts: new Map(hosts.map((host) => [host.hostname, host])), diagnostics };
+): { readonly host: Host; readonly diagnostics: readonly Diagnostic[] } {
+  const { name, namespace, spec } = service;
+  const hostname = `${name}.${namespace}.svc.${domain}`.toLowerCase();
+  const about = {
+    hostname,
+    name,
+    namespace,
+    ports: spec.ports.map(hostPort),
+    exportTo: serviceExportTo(service.annotations),
+    addresses: spec.clusterIP === undefined || spec.clusterIP === "None" ? [] : [spec.clusterIP],
+    subjectAltNames: [],
+    service,
+  };
+  if (spec.type === "ExternalName") return { host: { ...about, ...elsewhere(service) }, diagnostics: [] };
+  // A Service has addresses only; names and sockets serve ServiceEntries.
+  const selected = select(namespace, spec.selector).filter(({ address }) => isIpAddress(address));
+  const ready = selected.filter((instance) => instance.ready);
+  const behindPorts = (instances: readonly Instance[]) => new Map(spec.ports.map((port) => [port.port, endpointsOf(port, instances)]));
+  const endpoints = behindPorts(ready.filter(({ intercept }) => intercept === undefined));
+  const apart = ready.filter(({ intercept }) => intercept !== undefined);
+  const intercepted = apart.length === 0 ? {} : { intercepted: behindPorts(apart) };
+  return {
+    host: { ...about, endpoints, ...intercepted, resolution: "known", external: false },
+    diagnostics: [...headless(service), ...portNamesNobodyHas(service, selected)],
+  };
 }
 
-function buildHost(service: KubernetesService, selected: readonly Instance[], domain: string): Host {
-  const { name, namespace, spec } = service;
-  const ready = selected.filter((instance) => instance.ready);
-  const intercepting = ready.filter(({ intercept }) => intercept !== undefined);
-  const byPort = (members: readonly Instance[]) => new Map<number, readonly Endpoint[]>(spec.ports.map((port) => [port.port, endpointsOf(port, members)]));
-  const endpoints = byPort(ready.filter(({ intercept }) => intercept === undefined));
-  const intercepted = intercepting.length === 0 ? {} : { intercepted: byPort(intercepting) };
-  return { hostname: `${name}.${namespace}.svc.${domain}`.toLowerCase(), name, namespace, ports: spec.ports.map(hostPort), endpoints, ...intercepted, service };
+/** A Service that is another name for something outside: found by DNS. */
+function elsewhere({ name, namespace, spec }: KubernetesService): Pick<Host, "endpoints" | "resolution" | "external"> {
+  const instance = inlineInstance({ address: (spec.externalName ?? "").toLowerCase(), ports: {}, labels: {} }, name, namespace, 0);
+  const endpoints = new Map(
+    spec.ports.map((port): [number, readonly Endpoint[]] => {
+      const target = typeof port.targetPort === "number" ? port.targetPort : port.port;
+      return [port.port, instance.ready ? [{ instance, address: instance.address, port: target, weight: 1 }] : []];
+    }),
+  );
+  return { endpoints, resolution: "dns", external: true };
 }
 
 function endpointsOf(port: ServicePort, ready: readonly Instance[]): readonly Endpoint[] {
   const endpoints: Endpoint[] = [];
   for (const instance of ready) {
     const target = targetOf(port, instance);
-    if (target !== undefined) endpoints.push({ instance, address: instance.address, port: target.boundPort });
+    if (target !== undefined) endpoints.push({ instance, address: instance.address, port: target, weight: weightOf(instance) });
   }
-  return endpoints.sort((a, b) => compareText(a.address, b.address) || a.port - b.port || compareText(a.instance.name, b.instance.name));
+  return endpoints.sort(compareEndpoints);
 }
 
-function targetOf(port: ServicePort, instance: Instance): InstancePort | undefined {
+/**
+ * Where an instance serves a Service's port; undefined: nowhere. What a WorkloadEntry says about the port by its name in the Service comes first, as in
+ * Istio (kube controller, convertWorkloadInstance); one that says nothing listens where the Service says.
+ */
+function targetOf(port: ServicePort, instance: Instance): number | undefined {
   const wanted = port.targetPort ?? port.port;
-  return typeof wanted === "string" ? instance.ports.find(({ name }) => name === wanted) : instance.ports.find(({ containerPort }) => containerPort === wanted);
+  const described = isDescribed(instance);
+  const ofName = (name: string | undefined): number | undefined => instance.ports.find((declared) => name !== undefined && declared.name === name)?.boundPort;
+  if (typeof wanted === "string") return ofName(wanted);
+  if (described) return ofName(port.name) ?? wanted;
+  return instance.ports.find(({ containerPort }) => containerPort === wanted)?.boundPort;
 }
 
 function hostPort(port: ServicePort): HostPort {
-  return { name: port.name ?? "", number: port.port, protocol: protocolOf(port) };
+  return { name: port.name ?? "", number: port.port, protocol: protocolOf(port), targetPort: port.targetPort ?? port.port };
 }
 
 /** What Kubernetes and Istio call the protocols, to what Weft tells apart. Source: Istio, "Protocol Selection". */
@@ -74,13 +100,19 @@ const PROTOCOLS: Readonly<Record<string, PortProtocol>> = {
 /** The protocol of a Service's port: `appProtocol`, else the name or its prefix before a dash, else HTTP. */
 export function protocolOf(port: Pick<ServicePort, "name" | "protocol" | "appProtocol">): PortProtocol {
   if (port.protocol === "UDP") return "udp";
-  const name = (port.name ?? "").toLowerCase();
-  const candidates = [port.appProtocol?.toLowerCase() ?? "", name, name.startsWith("grpc-web-") ? "grpc-web" : "", name.split("-")[0] ?? ""];
-  for (const candidate of candidates) {
-    const protocol = Object.hasOwn(PROTOCOLS, candidate) ? PROTOCOLS[candidate] : undefined;
-    if (protocol !== undefined) return protocol;
-  }
-  return "http";
+  return protocolNamed(port.appProtocol) ?? protocolOfName(port.name) ?? "http";
+}
+
+/** The protocol that a port's name begins with. */
+export function protocolOfName(written: string | undefined): PortProtocol | undefined {
+  const name = (written ?? "").toLowerCase();
+  return protocolNamed(name) ?? (name.startsWith("grpc-web-") ? "http" : protocolNamed(name.split("-")[0]));
+}
+
+/** A protocol by the name that Kubernetes or Istio has for it. */
+export function protocolNamed(written: string | undefined): PortProtocol | undefined {
+  const name = (written ?? "").toLowerCase();
+  return Object.hasOwn(PROTOCOLS, name) ? PROTOCOLS[name] : undefined;
 }
 
 /** Whether a port is served by routes rather than by connections. */
@@ -88,49 +120,18 @@ export function isHttp(protocol: PortProtocol): boolean {
   return protocol === "http" || protocol === "http2" || protocol === "grpc";
 }
 
-/** Whether labels satisfy a selector; an empty selector selects nothing, as in a Service. */
-export function selects(selector: Readonly<Record<string, string>>, labels: Readonly<Record<string, string>>): boolean {
-  const wanted = Object.entries(selector);
-  return wanted.length > 0 && wanted.every(([key, value]) => labels[key] === value);
-}
-
-/** Finds what a Service selects by its rarest label, so that many Services with many instances do not multiply. */
-function indexByLabel(instances: readonly Instance[]): (service: KubernetesService) => readonly Instance[] {
-  const byLabel = new Map<string, Instance[]>();
-  const keyOf = (namespace: string, key: string, value: string): string => `${namespace}\n${key}\n${value}`;
-  for (const instance of instances) {
-    for (const [key, value] of Object.entries(instance.labels)) {
-      const label = keyOf(instance.namespace, key, value);
-      const group = byLabel.get(label);
-      if (group === undefined) byLabel.set(label, [instance]);
-      else group.push(instance);
-    }
-  }
-  return ({ namespace, spec: { selector } }) => {
-    const groups = Object.entries(selector).map(([key, value]) => byLabel.get(keyOf(namespace, key, value)) ?? []);
-    const rarest = groups.reduce<readonly Instance[] | undefined>(
-      (best, group) => (best === undefined || group.length < best.length ? group : best),
-      undefined,
-    );
-    return (rarest ?? []).filter(({ labels }) => selects(selector, labels));
-  };
-}
-
-function notBuilt(service: KubernetesService): readonly Diagnostic[] {
-  const at = (field: string, what: string, fix: string): readonly Diagnostic[] => [
-    { code: "WEFT0412", severity: "warning", origin: service.locate(["spec", field]), resource: resourceLabel(service), what, fix },
+function headless(service: KubernetesService): readonly Diagnostic[] {
+  if (service.spec.clusterIP !== "None") return [];
+  return [
+    {
+      code: "WEFT0412",
+      severity: "warning",
+      origin: service.locate(["spec", "clusterIP"]),
+      resource: resourceLabel(service),
+      what: "a headless Service is served like any other: requests are balanced, single pods have no names",
+      fix: "leave clusterIP out if that is wanted",
+    },
   ];
-  if (service.spec.type === "ExternalName") {
-    return at("type", "Services of type ExternalName are not built yet, so its name is unknown to the mesh", "call the external name itself");
-  }
-  if (service.spec.clusterIP === "None") {
-    return at(
-      "clusterIP",
-      "a headless Service is served like any other: requests are balanced, single pods have no names",
-      "leave clusterIP out if that is wanted",
-    );
-  }
-  return [];
 }
 
 /** A `targetPort` by name that none of the selected instances declares leaves the port without endpoints. */

@@ -1,8 +1,9 @@
 // Zones as traffic is divided over them: who calls from which zone, and what serves there.
 import { destinationsOf, gatewaysOf, gatewaysServedBy } from "./gateways.ts";
-import { isExported, resolveHostname, serviceExportTo } from "./hosts.ts";
-import type { Locality, Proxy } from "./instance.ts";
+import { resolveHostname } from "./hosts.ts";
+import type { Instance, Locality } from "./instance.ts";
 import type { Endpoint, Host, Mesh } from "./mesh.ts";
+import { type Scope, scopeOf } from "./scope.ts";
 import type { ZoneLoad } from "./zone-split.ts";
 
 /**
@@ -26,43 +27,105 @@ export function zoneLoads(mesh: Mesh, host: Host, endpoints: readonly Endpoint[]
     loads.set(zone, known);
     return known;
   };
-  for (const { instance } of endpoints) at(instance.locality).capacity++;
-  for (const locality of callersOf(mesh, host)) at(locality).demand++;
-  return [...loads.values()];
-}
-
-function callersOf(mesh: Mesh, host: Host): readonly Locality[] {
+  for (const { instance, weight } of endpoints) at(instance.locality).capacity += weight;
+  const { groups, groupOf } = callersOf(mesh);
+  const calling = groups.filter((group) => group.calls(host));
+  for (const { locality, count } of calling) at(locality).demand += count;
   const own = new Set([...host.endpoints.values()].flat().map(({ instance }) => instance));
-  const exportTo = serviceExportTo(host.service.annotations);
-  const silent = workloadsWithoutListener(mesh, host.hostname);
-  const instances = mesh.instances.filter(
-    (instance) =>
-      instance.ready &&
-      instance.hasSidecar &&
-      !own.has(instance) &&
-      isExported(exportTo, host.namespace, instance.namespace) &&
-      !silent.has(`${instance.namespace}/${instance.workload}`),
-  );
-  const gateways = mesh.proxies.filter((proxy) => proxy.kind === "gateway" && leadsTo(mesh, proxy, host.hostname));
-  return [...instances, ...gateways].map(({ locality }) => locality);
+  const counted = new Set(calling);
+  for (const instance of own) {
+    const group = groupOf.get(instance);
+    if (group !== undefined && counted.has(group)) at(group.locality).demand -= 1;
+  }
+  // Where only the host's own endpoints could call from, nobody does.
+  return [...loads.values()].filter(({ demand, capacity }) => demand > 0 || capacity > 0);
 }
 
-/** Workloads whose sidecars listen for other services but not for this one: the local file's `calls` leaves it out. */
-function workloadsWithoutListener(mesh: Mesh, hostname: string): ReadonlySet<string> {
-  const listening = new Map<string, boolean>();
+/** Callers of one place that call the same hosts. */
+interface CallerGroup {
+  readonly locality: Locality;
+  readonly calls: (host: Host) => boolean;
+  count: number;
+}
+
+interface Callers {
+  readonly groups: readonly CallerGroup[];
+  /** The group of each instance that calls at all. */
+  readonly groupOf: ReadonlyMap<Instance, CallerGroup>;
+}
+
+/** A mesh of ten thousand callers has a handful of groups, so that what each host is called by is a sum over few. */
+const CALLERS = new WeakMap<Mesh, Callers>();
+
+function callersOf(mesh: Mesh): Callers {
+  const known = CALLERS.get(mesh);
+  if (known !== undefined) return known;
+  const callers = groupCallers(mesh);
+  CALLERS.set(mesh, callers);
+  return callers;
+}
+
+function groupCallers(mesh: Mesh): Callers {
+  const groups = new Map<string, CallerGroup>();
+  const groupOf = new Map<Instance, CallerGroup>();
+  const listening = listenersByWorkload(mesh);
+  const add = (key: string, locality: Locality, calls: CallerGroup["calls"]): CallerGroup => {
+    const group = groups.get(key) ?? { locality, calls, count: 0 };
+    groups.set(key, group);
+    group.count += 1;
+    return group;
+  };
+  for (const instance of mesh.instances) {
+    if (!instance.ready || !instance.hasSidecar) continue;
+    const { namespace, workload, labels, locality } = instance;
+    const scope = scopeOf(mesh, { kind: "sidecar", namespace, labels });
+    const listens = listening.get(`${namespace}/${workload}`);
+    const key = JSON.stringify([zoneName(locality), locality.region, scope.name, listens === undefined ? "" : workload]);
+    groupOf.set(
+      instance,
+      add(key, locality, (host) => seesHost(scope, host) && (listens === undefined || listens.has(host.hostname))),
+    );
+  }
+  for (const proxy of mesh.proxies) {
+    if (proxy.kind !== "gateway") continue;
+    const led = destinationsOfGateways(mesh, [...gatewaysServedBy(mesh, proxy).keys()]);
+    add(JSON.stringify([zoneName(proxy.locality), proxy.id]), proxy.locality, (host) => led.has(host.hostname));
+  }
+  return { groups: [...groups.values()], groupOf };
+}
+
+function seesHost(scope: Scope, host: Host): boolean {
+  return scope.hosts.get(host.hostname) === host;
+}
+
+/** Of workloads whose sidecars have listeners for single services: which, since the local file's `calls` may leave some out. */
+function listenersByWorkload(mesh: Mesh): ReadonlyMap<string, ReadonlySet<string>> {
+  const listening = new Map<string, Set<string>>();
   for (const proxy of mesh.proxies) {
     if (proxy.kind !== "sidecar" || proxy.outbound.length === 0) continue;
     const key = `${proxy.namespace}/${proxy.workload}`;
-    listening.set(key, (listening.get(key) ?? false) || proxy.outbound.some((listener) => listener.hostname === hostname));
+    const hostnames = listening.get(key) ?? new Set<string>();
+    listening.set(key, hostnames);
+    for (const { hostname } of proxy.outbound) hostnames.add(hostname);
   }
-  return new Set([...listening].filter(([, listens]) => !listens).map(([key]) => key));
+  return listening;
 }
 
-function leadsTo(mesh: Mesh, proxy: Proxy, hostname: string): boolean {
-  const served = gatewaysServedBy(mesh, proxy);
-  return mesh.virtualServices.some(
-    (virtualService) =>
-      gatewaysOf(virtualService).some((gateway) => served.has(gateway)) &&
-      destinationsOf(virtualService).some(({ destination }) => resolveHostname(mesh, destination.host, virtualService.namespace) === hostname),
+/** What the VirtualServices of some Gateways lead to. Gateway proxies mostly serve the same ones. */
+const LED_TO = new WeakMap<Mesh, Map<string, ReadonlySet<string>>>();
+
+function destinationsOfGateways(mesh: Mesh, gateways: readonly string[]): ReadonlySet<string> {
+  const known = LED_TO.get(mesh) ?? new Map<string, ReadonlySet<string>>();
+  LED_TO.set(mesh, known);
+  const key = [...gateways].sort().join(",");
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  const served = new Set(gateways);
+  const bound = mesh.virtualServices.filter((virtualService) => gatewaysOf(virtualService).some((gateway) => served.has(gateway)));
+  const hostnames = bound.flatMap((virtualService) =>
+    destinationsOf(virtualService).map(({ destination }) => resolveHostname(mesh, destination.host, virtualService.namespace)),
   );
+  const led = new Set(hostnames);
+  known.set(key, led);
+  return led;
 }

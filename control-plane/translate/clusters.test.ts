@@ -34,6 +34,7 @@ ${["eu-1a", "eu-1b", "eu-1c", "us-1x"].map((zone, index) => deployment(`orders-$
 
 const translated = (mesh: Mesh, workload = "product-a", key = KEY) => {
   const [cluster, endpoints] = createClusterTranslation(mesh).outbound(sidecar(mesh, workload), key);
+  if (endpoints === undefined) throw new Error("no endpoint assignment");
   const assignment = fromBinary(ClusterLoadAssignmentSchema, endpoints.body);
   return {
     cluster: fromBinary(ClusterSchema, cluster.body),

@@ -1,83 +1,141 @@
 // Clusters: one per (host, port, subset), one more per zone where traffic is divided over zones, each with its endpoints; and the one to the application.
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Cluster_DiscoveryType, ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
-import { endpointsOf, visibleHost } from "../mesh/destination.ts";
+import { endpointsOf } from "../mesh/destination.ts";
 import { inboundProtocol } from "../mesh/inbound.ts";
-import type { InboundPort, Locality, Proxy } from "../mesh/instance.ts";
-import type { Viewpoint } from "../mesh/istio-locality.ts";
+import { type InboundPort, type Locality, localityText, type Proxy } from "../mesh/instance.ts";
+import { type LocalityGroup, priorityLabel, type Viewpoint } from "../mesh/istio-locality.ts";
 import { type LocalityPlan, localityPlan } from "../mesh/locality.ts";
-import type { Endpoint, Mesh, PortProtocol } from "../mesh/mesh.ts";
+import type { Endpoint, Host, MergedRule, Mesh, PortProtocol } from "../mesh/mesh.ts";
 import { destinationRuleFor, type EffectivePolicy, policyFor } from "../mesh/policy.ts";
-import { orderEndpoints, viewName } from "../mesh/priorities.ts";
+import { orderEndpoints, type PlacedEndpoint, viewName } from "../mesh/priorities.ts";
+import { scopeOf } from "../mesh/scope.ts";
+import { UNIX_PREFIX } from "../mesh/workload-entries.ts";
 import { zoneName } from "../mesh/zones.ts";
-import type { DestinationRule } from "../model/resource.ts";
-import { ADS } from "./config-source.ts";
-import { circuitBreakers, connectionFields, inboundHttpOptions, outboundHttpOptions } from "./connection-pool.ts";
+import type { TrafficPolicy } from "../model/destination-rule.ts";
+import { clientTls } from "./client-tls.ts";
+import { circuitBreakers, connectionFields, inboundHttpOptions, outboundHttpOptions, speaksHttp2 } from "./connection-pool.ts";
 import { CLUSTER_DEFAULTS } from "./defaults.ts";
-import { loadAssignment } from "./endpoints.ts";
+import { type Discovery, discoveryFields, discoveryOf, requestNames } from "./discovery.ts";
+import { envoyAddress, loadAssignment } from "./endpoints.ts";
 import type { Init } from "./init.ts";
 import { loadBalancing, localityConfig } from "./load-balancing.ts";
 import { type ClusterKey, inboundClusterName, outboundClusterName } from "./names.ts";
 import { outlierFields } from "./outlier-detection.ts";
+import { withProxyProtocol } from "./proxy-protocol.ts";
 import { type ResourceOrigin, resourceOrigin, type TranslatedResource } from "./resource.ts";
 
 /** Gives the clusters of one mesh, made when first asked for. */
 export interface ClusterTranslation {
   /**
-   * The cluster of a destination and its endpoint assignment, as a proxy sees them. Proxies with the same view (rule, place) get the same objects. A host that
-   * does not exist gives a cluster without endpoints: requests to it are answered 503.
+   * The cluster of a destination as a proxy sees it, and its endpoint assignment where the control plane tells the endpoints. Proxies with the same view
+   * (rule, place) get the same objects. A host that does not exist gives a cluster without endpoints: requests to it are answered 503.
    */
-  readonly outbound: (proxy: Proxy, key: ClusterKey) => readonly [cluster: TranslatedResource, endpoints: TranslatedResource];
+  readonly outbound: (proxy: Proxy, key: ClusterKey) => readonly [cluster: TranslatedResource, ...endpoints: TranslatedResource[]];
   /** The cluster of a workload's own port: the application beside the proxy. */
   readonly inbound: (proxy: Proxy, port: InboundPort) => TranslatedResource;
 }
 
+type Translated = ReturnType<ClusterTranslation["outbound"]>;
+
 /** Makes the translation for one mesh. */
 export function createClusterTranslation(mesh: Mesh): ClusterTranslation {
-  const translated = new Map<string, readonly [TranslatedResource, TranslatedResource]>();
+  const audienceOf = clusterAudiences(mesh);
+  const audiences = new Map<string, Map<string, Translated>>();
+  const views = new Map<string, Translated>();
   return {
     outbound: (proxy, key) => {
-      const destination = destinationOf(mesh, proxy, key);
-      const rule = destination.rule === undefined ? "" : `${destination.rule.namespace}/${destination.rule.name}`;
-      const view = [destination.serviceName, rule, destination.host === undefined ? "hidden" : ""].join("\n");
-      const known = translated.get(view);
+      const name = outboundClusterName(key);
+      const audience = audienceOf(proxy);
+      const translated = audiences.get(audience) ?? new Map<string, Translated>();
+      audiences.set(audience, translated);
+      const known = translated.get(name);
       if (known !== undefined) return known;
-      const resources = translateDestination(mesh, destination);
-      translated.set(view, resources);
+      const destination = destinationOf(mesh, proxy, key);
+      const shared = views.get(destination.view);
+      const resources = shared ?? translateDestination(mesh, destination);
+      translated.set(name, resources);
+      views.set(destination.view, resources);
       return resources;
     },
     inbound: (proxy, port) => inboundCluster(mesh, proxy, port),
   };
 }
 
+/**
+ * Names the proxies that all clusters are the same for: one view of the mesh, one place, and equal values of the labels that rules or failover priorities ask
+ * for. Asked for each cluster of each proxy, so that what it costs is one look-up.
+ */
+function clusterAudiences(mesh: Mesh): (proxy: Proxy) => string {
+  const names = labelsThatMatter(mesh);
+  const known = new WeakMap<Proxy, string>();
+  return (proxy) => {
+    const found = known.get(proxy);
+    if (found !== undefined) return found;
+    const { kind, namespace, locality, labels, captures } = proxy;
+    const scope = scopeOf(mesh, proxy).name;
+    const audience = JSON.stringify([kind, namespace, scope, captures === true, localityText(locality), names.map((name) => labels[name] ?? null)]);
+    known.set(proxy, audience);
+    return audience;
+  };
+}
+
+function labelsThatMatter(mesh: Mesh): readonly string[] {
+  const names = new Set<string>();
+  const ofPolicy = ({ loadBalancer }: Pick<TrafficPolicy, "loadBalancer">): void => {
+    const { localityLbSetting, zoneAwareLbSetting } = loadBalancer ?? {};
+    for (const entry of [...(localityLbSetting?.failoverPriority ?? []), ...(zoneAwareLbSetting?.failoverPriority ?? [])])
+      names.add(priorityLabel(entry).label);
+  };
+  for (const { spec } of [...mesh.destinationRules.values()].flat()) {
+    for (const name of Object.keys(spec.workloadSelector?.matchLabels ?? {})) names.add(name);
+    for (const policy of [spec.trafficPolicy, ...spec.subsets.map(({ trafficPolicy }) => trafficPolicy)]) {
+      if (policy !== undefined) for (const settings of [policy, ...policy.portLevelSettings]) ofPolicy(settings);
+    }
+  }
+  for (const entry of mesh.settings.localityLbSetting?.failoverPriority ?? []) names.add(priorityLabel(entry).label);
+  return [...names].sort();
+}
+
 /** A destination as one place sees it. */
 interface SeenDestination {
-  readonly key: ClusterKey;
   readonly name: string;
   /** EDS name: the cluster's, and the place that its endpoints are ordered for. */
   readonly serviceName: string;
-  readonly host: ReturnType<typeof visibleHost>;
+  /** All that the cluster depends on, as text. */
+  readonly view: string;
+  readonly namespace: string;
+  readonly host: Host | undefined;
   readonly protocol: PortProtocol;
-  readonly rule: DestinationRule | undefined;
+  readonly rule: MergedRule | undefined;
   readonly policy: EffectivePolicy;
   readonly plan: LocalityPlan;
   readonly from: Viewpoint;
-  readonly endpoints: readonly Endpoint[];
+  readonly discovery: Discovery;
 }
 
 function destinationOf(mesh: Mesh, proxy: Proxy, key: ClusterKey): SeenDestination {
   const { hostname, port, subset, zone } = key;
-  const host = visibleHost(mesh, hostname, proxy.namespace);
+  const host = scopeOf(mesh, proxy).destination(hostname);
   const rule = destinationRuleFor(mesh, proxy, hostname);
   const policy = policyFor(rule, port, subset);
   const plan = localityPlan(mesh.settings, policy);
-  const endpoints = host === undefined ? [] : endpointsOf(mesh, rule, hostname, port, subset);
+  const discovery = discoveryOf(host, port, endpointsOf(host, rule, port, subset), policy, proxy);
   const name = outboundClusterName(key);
   // A zone cluster is the same for every caller: its zone first, then that zone's region.
-  const from = zone === undefined ? proxy : { locality: localityOfZone(zone, endpoints), labels: {} };
-  const view = zone === undefined ? viewName(mesh.settings.defaults, plan, from) : "";
+  const from = zone === undefined ? proxy : { locality: localityOfZone(zone, endpointsIn(discovery)), labels: {} };
+  const place = zone === undefined ? viewName(mesh.settings.defaults, plan, from) : "";
+  const serviceName = place === "" ? name : `${name};${place}`;
   const protocol = host?.ports.find(({ number }) => number === port)?.protocol ?? "http";
-  return { key, name, serviceName: view === "" ? name : `${name};${view}`, host, protocol, rule, policy, plan, from, endpoints };
+  // Credentials are looked up in the proxy's namespace, so that only there clusters with one are alike.
+  const credentials = policy.tls?.credentialName ? proxy.namespace : "";
+  const byRule = rule === undefined ? "" : `${rule.namespace}/${rule.name} ${rule.from.length}`;
+  const view = [serviceName, byRule, host?.namespace ?? "", host === undefined ? "hidden" : "", discovery.kind, credentials].join("\n");
+  return { name, serviceName, view, namespace: proxy.namespace, host, protocol, rule, policy, plan, from, discovery };
+}
+
+function endpointsIn(discovery: Discovery): readonly Endpoint[] {
+  return "endpoints" in discovery ? discovery.endpoints : [];
 }
 
 function localityOfZone(zone: string, endpoints: readonly Endpoint[]): Locality {
@@ -85,44 +143,78 @@ function localityOfZone(zone: string, endpoints: readonly Endpoint[]): Locality 
   return there?.instance.locality ?? { region: "", zone, subzone: "" };
 }
 
-function translateDestination(mesh: Mesh, destination: SeenDestination): readonly [TranslatedResource, TranslatedResource] {
-  const { name, serviceName, host, rule, plan, from } = destination;
-  const origins = [...(rule === undefined ? [] : [resourceOrigin(rule)]), ...(host === undefined ? [] : [resourceOrigin(host.service)])];
-  const groups = orderEndpoints(mesh.settings.defaults, plan, from, destination.endpoints);
-  const assignment = loadAssignment(serviceName, groups, plan.kind === "weights", origins);
-  const body = toBinary(ClusterSchema, create(ClusterSchema, outboundCluster(mesh, destination)));
-  return [{ type: "cluster", name, body, origins, needs: [`endpoint/${serviceName}`] }, assignment];
+function translateDestination(mesh: Mesh, destination: SeenDestination): Translated {
+  const { name, serviceName, host, rule, plan, from, discovery } = destination;
+  const origins = [...(rule?.from ?? []).map(resourceOrigin), ...(host === undefined ? [] : [resourceOrigin(host.service)])];
+  const groups = orderEndpoints(mesh.settings.defaults, plan, from, endpointsIn(discovery));
+  const { init, secrets } = outboundCluster(mesh, destination, groups);
+  const body = toBinary(ClusterSchema, create(ClusterSchema, init));
+  const needs = secrets.map((secret) => `secret/${secret}`);
+  if (discovery.kind !== "eds") return [{ type: "cluster", name, body, origins, needs }];
+  const cluster: TranslatedResource = { type: "cluster", name, body, origins, needs: [`endpoint/${serviceName}`, ...needs] };
+  return [cluster, loadAssignment(serviceName, groups, plan.kind === "weights", origins)];
 }
 
-function outboundCluster(mesh: Mesh, { name, serviceName, protocol, policy, plan }: SeenDestination): Init<typeof ClusterSchema> {
+interface OutboundCluster {
+  readonly init: Init<typeof ClusterSchema>;
+  readonly secrets: readonly string[];
+}
+
+function outboundCluster(mesh: Mesh, destination: SeenDestination, groups: readonly LocalityGroup<PlacedEndpoint>[]): OutboundCluster {
+  const { name, serviceName, namespace, host, protocol, policy, plan, discovery } = destination;
   const defaults = CLUSTER_DEFAULTS[mesh.settings.defaults];
   const { outlierDetection, panic } = outlierFields(policy.outlierDetection, defaults);
+  const http2 = speaksHttp2(protocol, policy.connectionPool);
+  const tls = clientTls(policy.tls, { host, protocol, http2, namespace, defaults: mesh.settings.defaults });
+  const found = discoveryFields(discovery, { name, serviceName }, groups, plan.kind === "weights", defaults);
+  const chosen = discovery.kind === "original" || discovery.kind === "request-name" ? {} : loadBalancing(policy.loadBalancer);
   return {
-    name,
-    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
-    edsClusterConfig: { edsConfig: ADS, serviceName },
-    ...connectionFields(policy.connectionPool, defaults),
-    circuitBreakers: circuitBreakers(policy, defaults),
-    ...outboundHttpOptions(protocol, policy.connectionPool, defaults),
-    ...loadBalancing(policy.loadBalancer),
-    ...(outlierDetection && { outlierDetection }),
-    commonLbConfig: { ...localityConfig(plan), ...(panic && { healthyPanicThreshold: panic }) },
+    init: {
+      name,
+      ...connectionFields(policy.connectionPool, defaults),
+      circuitBreakers: circuitBreakers(policy, defaults),
+      ...outboundHttpOptions(protocol, policy, defaults, tls?.http),
+      ...chosen,
+      ...found,
+      ...(discovery.kind === "request-name" && tls?.insecure ? { clusterDiscoveryType: requestNames(true) } : {}),
+      ...(outlierDetection && { outlierDetection }),
+      ...withProxyProtocol(tls === undefined ? {} : { transportSocket: tls.socket }, policy.proxyProtocol),
+      commonLbConfig: {
+        ...(discovery.kind === "eds" || discovery.kind === "strict-dns" ? localityConfig(plan) : {}),
+        ...(panic && { healthyPanicThreshold: panic }),
+      },
+    },
+    secrets: tls?.secrets ?? [],
   };
 }
 
 function inboundCluster(mesh: Mesh, proxy: Proxy, { containerPort, application }: InboundPort): TranslatedResource {
   const defaults = CLUSTER_DEFAULTS[mesh.settings.defaults];
   const name = inboundClusterName(containerPort);
-  const socketAddress = { address: application.address, portSpecifier: { case: "portValue", value: application.port } } as const;
-  const lbEndpoint = { hostIdentifier: { case: "endpoint", value: { address: { address: { case: "socketAddress", value: socketAddress } } } } } as const;
+  const { ingress, inboundConnectionPool, sidecar } = scopeOf(mesh, proxy);
+  const written = ingress.find(({ port }) => port.number === containerPort);
+  const pool = written?.connectionPool ?? inboundConnectionPool;
+  const { address, port } = applicationAddress(proxy, written?.defaultEndpoint, application);
   const cluster: Init<typeof ClusterSchema> = {
     name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
-    ...connectionFields(undefined, defaults),
-    circuitBreakers: circuitBreakers({}, defaults),
-    loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [lbEndpoint] }] },
-    ...inboundHttpOptions(inboundProtocol(mesh, proxy, containerPort), defaults),
+    ...connectionFields(pool, defaults),
+    circuitBreakers: circuitBreakers(pool === undefined ? {} : { connectionPool: pool }, defaults),
+    loadAssignment: {
+      clusterName: name,
+      endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address: envoyAddress(address, port) } } }] }],
+    },
+    ...inboundHttpOptions(inboundProtocol(mesh, proxy, containerPort), pool, defaults),
   };
-  const origins: readonly ResourceOrigin[] = [];
+  const origins: readonly ResourceOrigin[] =
+    sidecar === undefined || (written === undefined && inboundConnectionPool === undefined) ? [] : [resourceOrigin(sidecar)];
   return { type: "cluster", name, body: toBinary(ClusterSchema, create(ClusterSchema, cluster)), origins, needs: [] };
+}
+
+/** A Sidecar may lead a port to another one, or to a socket; a port that a container declares is where the application really has it. */
+function applicationAddress(proxy: Proxy, defaultEndpoint: string | undefined, application: InboundPort["application"]): InboundPort["application"] {
+  if (defaultEndpoint === undefined || defaultEndpoint === "") return application;
+  if (defaultEndpoint.startsWith(UNIX_PREFIX)) return { address: defaultEndpoint, port: 0 };
+  const port = Number(defaultEndpoint.slice(defaultEndpoint.lastIndexOf(":") + 1));
+  return proxy.inbound.find(({ containerPort }) => containerPort === port)?.application ?? { address: application.address, port };
 }

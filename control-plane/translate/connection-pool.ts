@@ -1,7 +1,12 @@
 // Limits, times and protocol of the connections to a destination: a DestinationRule's connectionPool to Envoy's fields.
 import type { CircuitBreakersSchema } from "../gen/envoy/config/cluster/v3/circuit_breaker_pb.js";
 import type { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
-import type { HttpProtocolOptionsSchema as CommonHttpOptionsSchema, Http2ProtocolOptionsSchema } from "../gen/envoy/config/core/v3/protocol_pb.js";
+import type { MatchPredicateSchema } from "../gen/envoy/config/common/matcher/v3/matcher_pb.js";
+import type {
+  HttpProtocolOptionsSchema as CommonHttpOptionsSchema,
+  Http2ProtocolOptionsSchema,
+  UpstreamHttpProtocolOptionsSchema,
+} from "../gen/envoy/config/core/v3/protocol_pb.js";
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import type { PortProtocol } from "../mesh/mesh.ts";
 import type { EffectivePolicy } from "../mesh/policy.ts";
@@ -35,7 +40,8 @@ export function circuitBreakers({ connectionPool, retryBudget }: EffectivePolicy
           : {
               retryBudget: {
                 budgetPercent: { value: retryBudget.percent ?? RETRY_BUDGET.percent },
-                minRetryConcurrency: retryBudget.minRetryConcurrency ?? RETRY_BUDGET.minRetryConcurrency,
+                minRetryConcurrency: retryBudget.minRetryConcurrency || RETRY_BUDGET.minRetryConcurrency,
+                ...(retryBudget.budgetInterval ? { budgetInterval: duration(retryBudget.budgetInterval) } : {}),
               },
             }),
       },
@@ -62,24 +68,56 @@ export function connectionFields(pool: ConnectionPool | undefined, defaults: Clu
   };
 }
 
-/** Protocol and lifetime of HTTP connections to other proxies; nothing for a port of bytes. */
-export function outboundHttpOptions(protocol: PortProtocol, pool: ConnectionPool | undefined, defaults: ClusterDefaults): ClusterInit {
-  if (!isHttp(protocol)) return {};
+/** Protocol and lifetime of HTTP connections to other proxies; nothing for a port of bytes. `names`: what TLS takes from requests. */
+export function outboundHttpOptions(
+  protocol: PortProtocol,
+  { connectionPool: pool, outlierDetection }: EffectivePolicy,
+  defaults: ClusterDefaults,
+  names: Init<typeof UpstreamHttpProtocolOptionsSchema> = {},
+): ClusterInit {
+  const named = Object.keys(names).length > 0;
+  if (!isHttp(protocol) && !named) return {};
   const { tcp, http } = pool ?? {};
+  const codes = outlierDetection?.outlierDetectionHttpErrorCodes ?? [];
   const idleTimeoutMs = http?.idleTimeout ?? tcp?.idleTimeout ?? defaults.idleTimeoutMs;
   const common: Init<typeof CommonHttpOptionsSchema> = {
     idleTimeout: duration(idleTimeoutMs),
     ...(http?.maxRequestsPerConnection ? { maxRequestsPerConnection: http.maxRequestsPerConnection } : {}),
     ...(tcp?.maxConnectionDuration ? { maxConnectionDuration: duration(tcp.maxConnectionDuration) } : {}),
   };
-  return options({ commonHttpProtocolOptions: common, upstreamProtocolOptions: upstreamProtocol(protocol, pool) });
+  return options({
+    commonHttpProtocolOptions: common,
+    ...(named ? { upstreamHttpProtocolOptions: names } : {}),
+    upstreamProtocolOptions: upstreamProtocol(protocol, pool),
+    ...(codes.length > 0 ? { outlierDetection: { errorMatcher: statusIsOneOf(codes) } } : {}),
+  });
+}
+
+/** Answers that count as errors, in place of all 5xx. Source: Istio, applyOutlierDetectionErrorCodes. */
+function statusIsOneOf(codes: readonly number[]): Init<typeof MatchPredicateSchema> {
+  const rules = codes.map((code): Init<typeof MatchPredicateSchema> => {
+    const exact = { case: "stringMatch", value: { matchPattern: { case: "exact", value: String(code) } } } as const;
+    return { rule: { case: "httpResponseHeadersMatch", value: { headers: [{ name: ":status", headerMatchSpecifier: exact }] } } };
+  });
+  const [only, ...others] = rules;
+  return only !== undefined && others.length === 0 ? only : { rule: { case: "orMatch", value: { rules } } };
+}
+
+/** Whether a cluster speaks HTTP/2. */
+export function speaksHttp2(protocol: PortProtocol, pool: ConnectionPool | undefined): boolean {
+  return protocol === "http2" || protocol === "grpc" || pool?.http?.h2UpgradePolicy === "UPGRADE";
 }
 
 /** Connections to the application beside the proxy. gRPC and HTTP/2 ports are spoken to in HTTP/2 with prior knowledge, all others in HTTP/1.1. */
-export function inboundHttpOptions(protocol: PortProtocol, defaults: ClusterDefaults): ClusterInit {
+export function inboundHttpOptions(protocol: PortProtocol, pool: ConnectionPool | undefined, defaults: ClusterDefaults): ClusterInit {
   if (!isHttp(protocol)) return {};
-  const common: Init<typeof CommonHttpOptionsSchema> = { idleTimeout: duration(defaults.inboundIdleTimeoutMs) };
-  return options({ commonHttpProtocolOptions: common, upstreamProtocolOptions: upstreamProtocol(protocol, undefined) });
+  const { http } = pool ?? {};
+  const common: Init<typeof CommonHttpOptionsSchema> = {
+    idleTimeout: duration(http?.idleTimeout ?? pool?.tcp?.idleTimeout ?? defaults.inboundIdleTimeoutMs),
+    ...(http?.maxRequestsPerConnection ? { maxRequestsPerConnection: http.maxRequestsPerConnection } : {}),
+    ...(pool?.tcp?.maxConnectionDuration ? { maxConnectionDuration: duration(pool.tcp.maxConnectionDuration) } : {}),
+  };
+  return options({ commonHttpProtocolOptions: common, upstreamProtocolOptions: upstreamProtocol(protocol, pool) });
 }
 
 function options(init: OptionsInit): ClusterInit {
@@ -95,10 +133,9 @@ function upstreamProtocol(protocol: PortProtocol, pool: ConnectionPool | undefin
       : {}),
   };
   if (http?.useClientProtocol) return { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: http2 } };
-  const speaksHttp2 = protocol === "http2" || protocol === "grpc" || http?.h2UpgradePolicy === "UPGRADE";
   return {
     case: "explicitHttpConfig",
-    value: { protocolConfig: speaksHttp2 ? { case: "http2ProtocolOptions", value: http2 } : { case: "httpProtocolOptions", value: {} } },
+    value: { protocolConfig: speaksHttp2(protocol, pool) ? { case: "http2ProtocolOptions", value: http2 } : { case: "httpProtocolOptions", value: {} } },
   };
 }
 

@@ -9,10 +9,21 @@ export interface ClusterDefaults {
   readonly idleTimeoutMs: number;
   /** How long an unused connection to the application beside the proxy is kept. */
   readonly inboundIdleTimeoutMs: number;
+  readonly dns: DnsDefaults;
   /** The policy where none is written; undefined: no outlier detection. */
   readonly outlier: OutlierDefaults | undefined;
   /** Below this percentage of healthy endpoints Envoy asks all of them, where outlier detection is on and no minimum is written. */
   readonly panicPercent: number;
+}
+
+/** How names are asked for. */
+interface DnsDefaults {
+  /** Where an answer does not say how long it holds. */
+  readonly refreshMs: number;
+  /** After a failure, from `base` on ever slower; undefined: as after an answer. */
+  readonly failureRefreshMs: { readonly base: number; readonly max: number } | undefined;
+  /** Whether a proxy that starts waits for the first answers. */
+  readonly waits: boolean;
 }
 
 export interface OutlierDefaults {
@@ -39,6 +50,8 @@ export const CLUSTER_DEFAULTS: Readonly<Record<"weft" | "istio", ClusterDefaults
     // Shorter than the keep-alive of common servers (Node.js: 5 s): who sends into a connection that the server is just closing loses the request, and a POST
     // may not be sent again.
     inboundIdleTimeoutMs: 4_000,
+    // A name server that is away must neither keep a proxy from starting nor keep a name unknown for a minute after it is back.
+    dns: { refreshMs: 60_000, failureRefreshMs: { base: 1_000, max: 10_000 }, waits: false },
     outlier: {
       // Plain 500s do not count: an application that answers one bad request with errors would lose all of its endpoints in a row.
       consecutiveGatewayFailures: 3,
@@ -52,8 +65,16 @@ export const CLUSTER_DEFAULTS: Readonly<Record<"weft" | "istio", ClusterDefaults
     // All ejected (1 % is none of fewer than a hundred): better to ask them all than to refuse.
     panicPercent: 1,
   },
-  // Source: Istio 1.32, MeshConfig.connectTimeout, pilot/pkg/networking/core/cluster_traffic_policy.go.
-  istio: { connectTimeoutMs: 10_000, limit: NO_LIMIT, idleTimeoutMs: ONE_HOUR_MS, inboundIdleTimeoutMs: ONE_HOUR_MS, outlier: undefined, panicPercent: 0 },
+  // Source: Istio 1.32, MeshConfig.connectTimeout and dnsRefreshRate, pilot/pkg/networking/core/cluster_traffic_policy.go.
+  istio: {
+    connectTimeoutMs: 10_000,
+    limit: NO_LIMIT,
+    idleTimeoutMs: ONE_HOUR_MS,
+    inboundIdleTimeoutMs: ONE_HOUR_MS,
+    dns: { refreshMs: 60_000, failureRefreshMs: undefined, waits: true },
+    outlier: undefined,
+    panicPercent: 0,
+  },
 };
 
 /** What Istio's reference (and Envoy) gives the fields that a written outlierDetection leaves out; the same under both settings. */

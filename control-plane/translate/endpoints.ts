@@ -1,10 +1,12 @@
 // The endpoints of a cluster as one place sees them, as Envoy's ClusterLoadAssignment.
 import { create, toBinary } from "@bufbuild/protobuf";
+import type { AddressSchema } from "../gen/envoy/config/core/v3/address_pb.js";
 import type { LbEndpointSchema, LocalityLbEndpointsSchema } from "../gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
 import { ClusterLoadAssignmentSchema } from "../gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { Instance, Locality } from "../mesh/instance.ts";
 import type { LocalityGroup } from "../mesh/istio-locality.ts";
 import type { PlacedEndpoint } from "../mesh/priorities.ts";
+import { UNIX_PREFIX } from "../mesh/workload-entries.ts";
 import type { Init } from "./init.ts";
 import { FILTER } from "./names.ts";
 import type { ResourceOrigin, TranslatedResource } from "./resource.ts";
@@ -16,6 +18,12 @@ export function loadAssignment(
   weighted: boolean,
   origins: readonly ResourceOrigin[],
 ): TranslatedResource {
+  const body = toBinary(ClusterLoadAssignmentSchema, create(ClusterLoadAssignmentSchema, assignment(name, groups, weighted)));
+  return { type: "endpoint", name, body, origins, needs: [] };
+}
+
+/** The same as a message, for clusters that carry their endpoints themselves. */
+export function assignment(name: string, groups: readonly LocalityGroup<PlacedEndpoint>[], weighted: boolean): Init<typeof ClusterLoadAssignmentSchema> {
   const endpoints = groups.map(
     (group): Init<typeof LocalityLbEndpointsSchema> => ({
       locality: envoyLocality(group.locality),
@@ -24,16 +32,22 @@ export function loadAssignment(
       ...(weighted ? { loadBalancingWeight: group.weight } : {}),
     }),
   );
-  const body = toBinary(ClusterLoadAssignmentSchema, create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints }));
-  return { type: "endpoint", name, body, origins, needs: [] };
+  return { clusterName: name, endpoints };
 }
 
-function lbEndpoint({ address, port, instance }: PlacedEndpoint): Init<typeof LbEndpointSchema> {
-  const socketAddress = { address, portSpecifier: { case: "portValue", value: port } } as const;
+function lbEndpoint({ address, port, instance, weight }: PlacedEndpoint): Init<typeof LbEndpointSchema> {
   return {
-    hostIdentifier: { case: "endpoint", value: { address: { address: { case: "socketAddress", value: socketAddress } } } },
+    hostIdentifier: { case: "endpoint", value: { address: envoyAddress(address, port) } },
     metadata: { filterMetadata: { [FILTER]: endpointMetadata(instance) } },
+    ...(weight === 1 ? {} : { loadBalancingWeight: weight }),
   };
+}
+
+/** A socket's address: `unix:///path`, or an IP address or name with a port. */
+export function envoyAddress(address: string, port: number): Init<typeof AddressSchema> {
+  return address.startsWith(UNIX_PREFIX)
+    ? { address: { case: "pipe", value: { path: address.slice(UNIX_PREFIX.length) } } }
+    : { address: { case: "socketAddress", value: { address, portSpecifier: { case: "portValue", value: port } } } };
 }
 
 /** What access logs and metrics say about the endpoint that served a request (`%UPSTREAM_METADATA(weft:version)%`). Keys in this order. */

@@ -60,6 +60,7 @@ function clustersOf(name: string, trafficPolicy: string, port: string, defaults:
   const proxy = sidecar(mesh, "product");
   const outbound = [translation.outbound(proxy, key), translation.outbound(proxy, { ...key, zone: "eu-1b" })].flatMap(([cluster, endpoints], index) => {
     const message = fromBinary(ClusterSchema, cluster.body);
+    if (endpoints === undefined) return [{ ...message, name: `${name}-${port}-${defaults}-${index}` }];
     const loadAssignment = fromBinary(ClusterLoadAssignmentSchema, endpoints.body);
     const { edsClusterConfig: _, ...rest } = message;
     const inside = create(ClusterSchema, { ...rest, clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC }, loadAssignment });

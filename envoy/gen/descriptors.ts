@@ -66,11 +66,22 @@ function addOutlierDetection(options: string): string {
     .replace(last, `${last}\n  OutlierDetection outlier_detection = 8;`);
 }
 
+/** Envoy 1.40 can count a retry budget over a time. Source: the descriptor of circuit_breaker.proto inside Envoy 1.40. */
+function addBudgetInterval(circuitBreaker: string): string {
+  if (circuitBreaker.includes("budget_interval")) return circuitBreaker;
+  const opening = "message RetryBudget {";
+  if (!circuitBreaker.includes(opening)) throw new Error("circuit_breaker.proto is not as expected: has @grpc/grpc-js-xds changed?");
+  return circuitBreaker
+    .replace('import "google/protobuf/wrappers.proto";', 'import "google/protobuf/duration.proto";\n$&')
+    .replace(opening, `${opening}\n      google.protobuf.Duration budget_interval = 3;`);
+}
+
 /** Shipped protos that lack what Weft needs, by their path in the merged tree. */
 const MENDED: readonly (readonly [path: string, mend: (proto: string) => string])[] = [
   ["validate/validate.proto", addIgnoreEmpty],
   ["envoy/config/common/mutation_rules/v3/mutation_rules.proto", addRemoveOnMatch],
   ["envoy/extensions/wasm/v3/wasm.proto", addFailurePolicy],
+  ["envoy/config/cluster/v3/circuit_breaker.proto", addBudgetInterval],
   ["envoy/extensions/upstreams/http/v3/http_protocol_options.proto", addOutlierDetection],
 ];
 

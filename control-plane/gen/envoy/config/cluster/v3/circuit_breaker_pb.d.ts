@@ -4,6 +4,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { RoutingPriority } from "../../core/v3/base_pb.js";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Percent } from "../../../type/v3/percent_pb.js";
 
 export declare const file_envoy_config_cluster_v3_circuit_breaker: GenFile;
@@ -29,6 +30,7 @@ export declare type CircuitBreakers_Thresholds = Message<"envoy.config.cluster.v
 export declare const CircuitBreakers_ThresholdsSchema: GenMessage<CircuitBreakers_Thresholds>;
 
 export declare type CircuitBreakers_Thresholds_RetryBudget = Message<"envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget"> & {
+  budgetInterval?: Duration;
   budgetPercent?: Percent;
   minRetryConcurrency?: number;
 };
