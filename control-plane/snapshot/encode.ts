@@ -44,22 +44,27 @@ export function routeConfigurationOf(virtualHost: string): string {
 }
 
 /**
- * Makes an encoder for one snapshot. Objects that several proxies share are encoded once, and so are equal ones; bytes of the former
- * snapshot are taken over where the version is the same. `pool` is filled with all that was encoded.
+ * Makes an encoder. Objects that several proxies share are encoded once, and so are equal ones; what `pool` has in the same version is taken over.
+ * `pool` is filled with all that was encoded.
  */
-export function createEncoder(former: EncodedPool, pool: EncodedPool): (resource: TranslatedResource) => EncodedResource {
-  const byIdentity = new Map<TranslatedResource, EncodedResource>();
+export function createEncoder(pool: EncodedPool): (resource: TranslatedResource) => EncodedResource {
   return (resource) => {
-    const known = byIdentity.get(resource);
-    if (known !== undefined) return known;
+    const known = ENCODED.get(resource);
+    if (known !== undefined) {
+      pool.set(known.key, known.encoded);
+      return known.encoded;
+    }
     const version = versionOf(resource.body);
     const key = versionKey({ type: resource.type, name: resource.name, version });
-    const encoded = pool.get(key) ?? adopt(resource, former.get(key)) ?? encode(resource, version);
+    const encoded = adopt(resource, pool.get(key)) ?? encode(resource, version);
     pool.set(key, encoded);
-    byIdentity.set(resource, encoded);
+    ENCODED.set(resource, { key, encoded });
     return encoded;
   };
 }
+
+/** A resource that translation hands on again as the same object is not even hashed. */
+const ENCODED = new WeakMap<TranslatedResource, { readonly key: string; readonly encoded: EncodedResource }>();
 
 /** Encodes one resource by itself, outside any pool. */
 export function encodeResource(resource: TranslatedResource): EncodedResource {

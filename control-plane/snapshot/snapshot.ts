@@ -1,11 +1,10 @@
 // The last pure step: a translation in; out comes what each proxy is to hold, encoded, checked, and with what Envoy refused set aside.
 import type { Diagnostic } from "../model/diagnostic.ts";
-import type { ProxyResources, Translation, XdsType } from "../translate/resource.ts";
-import { XDS_TYPES } from "../translate/resource.ts";
-import { createEncoder, type EncodedPool, type EncodedResource } from "./encode.ts";
+import type { TranslatedResource, Translation, XdsType } from "../translate/resource.ts";
+import { createEncoder, type EncodedPool, type EncodedResource, versionKey } from "./encode.ts";
 import { culpritsIn, type Quarantine, refusalDiagnostics, setAside, stillAsked } from "./quarantine.ts";
 import { type ProxySecrets, withSecrets } from "./secrets.ts";
-import { inconsistencies, ofType, type View, viewOf } from "./view.ts";
+import { inconsistencies, inconsistenciesOfLayers, layeredView, shareNames, type View, viewOf } from "./view.ts";
 
 /** A cluster that nothing names any more stays this long at least: requests in a delay or between retries still hold the old route. */
 export const SHORTEST_REMOVAL_DELAY_MS = 15_000;
@@ -30,6 +29,17 @@ export interface Snapshot {
   /** How long a cluster outlives the last route that named it. */
   readonly removalDelayMs: number;
   readonly pool: EncodedPool;
+  /** By proxy id, what translation asked for: what the next snapshot need not encode and compare again. */
+  readonly asked: ReadonlyMap<string, AskedView>;
+}
+
+/** What translation asks for of one proxy, encoded. */
+interface AskedView {
+  readonly sharedResources: readonly TranslatedResource[];
+  /** Of {@link sharedResources}; the same object for all proxies that share them. */
+  readonly shared: View;
+  readonly own: View;
+  readonly whole: View;
 }
 
 export interface SnapshotInput {
@@ -50,32 +60,64 @@ export interface SnapshotInput {
  * translation, not of the user's YAML); a proxy without former ones is then left out, so that it goes on with what it holds.
  */
 export function buildSnapshot(input: SnapshotInput): Snapshot {
-  const pool: EncodedPool = new Map();
-  const encode = createEncoder(input.previous?.pool ?? new Map(), pool);
-  const views = new Map<ProxyResources["resources"], View>();
-  const asked = new Map<string, View>();
-  for (const [proxyId, { resources }] of input.translation.proxies) {
-    const view = views.get(resources) ?? viewOf(resources, encode);
-    views.set(resources, view);
-    asked.set(proxyId, view);
-  }
-  const quarantine = stillAsked(input.quarantine, views.values());
+  const former = input.previous;
+  const pool: EncodedPool = former === undefined ? new Map() : former.pool;
+  const asked = askedViews(input.translation, former?.asked ?? new Map(), createEncoder(pool));
+  const quarantine = stillAsked(
+    input.quarantine,
+    [...asked.values()].map(({ whole }) => whole),
+  );
   const donor = quarantine.size === 0 ? () => undefined : donorOf(input.accepted);
-  const problemsOf = new Map<View, readonly string[]>();
   const proxies = new Map<string, ProxySnapshot>();
   const diagnostics: Diagnostic[] = [...input.translation.diagnostics, ...refusalDiagnostics(quarantine)];
-  for (const [proxyId, view] of asked) {
-    const problems = problemsOf.get(view) ?? inconsistencies(view);
-    problemsOf.set(view, problems);
+  for (const [proxyId, { whole, shared, own }] of asked) {
+    const served = former?.proxies.get(proxyId);
+    const problems = inconsistenciesOfLayers(whole, shared, own);
     if (problems.length > 0) diagnostics.push(...problems.map((problem) => inconsistent(proxyId, problem)));
-    const kept = problems.length > 0 ? input.previous?.proxies.get(proxyId) : serving(view, quarantine, input.accepted.get(proxyId), donor);
+    const kept = problems.length > 0 ? served : serving(whole, quarantine, input.accepted.get(proxyId), donor);
     if (kept === undefined) continue;
-    const former = input.previous?.proxies.get(proxyId);
-    const shared = former === undefined ? kept.view : shareMaps(kept.view, former.view);
-    const held = { proxyId, revision: input.revision, view: shared, frozen: kept.frozen };
+    const view = served === undefined ? kept.view : shareNames(kept.view, served.view);
+    const held = { proxyId, revision: input.revision, view, frozen: kept.frozen };
     proxies.set(proxyId, input.secretsOf === undefined ? held : withSecrets(held, input.secretsOf(proxyId)));
   }
-  return { revision: input.revision, proxies, diagnostics, quarantine, removalDelayMs: input.removalDelayMs ?? SHORTEST_REMOVAL_DELAY_MS, pool };
+  const { revision, removalDelayMs = SHORTEST_REMOVAL_DELAY_MS } = input;
+  return { revision, proxies, diagnostics, quarantine, removalDelayMs, pool: pruned(pool, asked), asked };
+}
+
+const NOTHING: readonly TranslatedResource[] = [];
+
+/** Encodes what is new, and takes over the views of what is not. */
+function askedViews(
+  { proxies }: Translation,
+  former: ReadonlyMap<string, AskedView>,
+  encode: (resource: TranslatedResource) => EncodedResource,
+): ReadonlyMap<string, AskedView> {
+  const sharedViews = new Map([...former.values()].map(({ sharedResources, shared }) => [sharedResources, shared]));
+  const asked = new Map<string, AskedView>();
+  for (const [proxyId, { resources, shared: sharedResources = NOTHING, own: ownResources = resources }] of proxies) {
+    const before = former.get(proxyId);
+    const shared = sharedViews.get(sharedResources) ?? afterFormer(viewOf(sharedResources, encode), before?.shared);
+    sharedViews.set(sharedResources, shared);
+    const own = afterFormer(viewOf(ownResources, encode), before?.own);
+    const same = before !== undefined && before.shared === shared && before.own === own;
+    asked.set(proxyId, same ? before : { sharedResources, shared, own, whole: afterFormer(layeredView(shared, own), before?.whole) });
+  }
+  return asked;
+}
+
+function afterFormer(view: View, former: View | undefined): View {
+  return former === undefined ? view : shareNames(view, former);
+}
+
+/** The pool is handed on as it is until most of it is no longer asked for. */
+function pruned(pool: EncodedPool, asked: ReadonlyMap<string, AskedView>): EncodedPool {
+  const views = new Set([...asked.values()].flatMap(({ shared, own }) => [shared, own]));
+  let count = 0;
+  for (const view of views) for (const names of view.values()) count += names.size;
+  if (pool.size <= 2 * count + 1_000) return pool;
+  const rest: EncodedPool = new Map();
+  for (const view of views) for (const names of view.values()) for (const resource of names.values()) rest.set(versionKey(resource), resource);
+  return rest;
 }
 
 /** The part of a ProxySnapshot that serves. */
@@ -106,16 +148,6 @@ function donorOf(accepted: ReadonlyMap<string, ProxySnapshot>): Donor {
     }
     return undefined;
   };
-}
-
-/** Takes over the former map of a type whose versions are all the same: a stream need not compare it again. */
-function shareMaps(view: View, former: View): View {
-  const shared = XDS_TYPES.map((type) => {
-    const [now, before] = [ofType(view, type), ofType(former, type)];
-    const same = now.size === before.size && [...now].every(([name, resource]) => before.get(name) === resource);
-    return [type, same ? before : now] as const;
-  });
-  return new Map(shared);
 }
 
 function inconsistent(proxyId: string, problem: string): Diagnostic {

@@ -2,22 +2,24 @@
 import type { TranslatedResource, XdsType } from "../translate/resource.ts";
 import { XDS_TYPES } from "../translate/resource.ts";
 import { type EncodedResource, resourceKey, routeConfigurationOf } from "./encode.ts";
+import { layered, type Names, sameNames } from "./layers.ts";
 
-/** Resources of one proxy. Proxies that are to hold the same share the object. */
-export type View = ReadonlyMap<XdsType, ReadonlyMap<string, EncodedResource>>;
+/** Resources of one proxy. Proxies that are to hold the same share the object, and otherwise what they have in common. */
+export type View = ReadonlyMap<XdsType, Names>;
 
-const NONE: ReadonlyMap<string, EncodedResource> = new Map();
+const NONE: Names = new Map();
 
 /** The resources of one type, by name. */
-export function ofType(view: View, type: XdsType): ReadonlyMap<string, EncodedResource> {
+export function ofType(view: View, type: XdsType): Names {
   return view.get(type) ?? NONE;
 }
 
 /** The resource that a `type/name` of `needs` points to. */
 export function lookUp(view: View, key: string): EncodedResource | undefined {
   const slash = key.indexOf("/");
-  const type = XDS_TYPES.find((candidate) => candidate === key.slice(0, slash));
-  return type === undefined ? undefined : view.get(type)?.get(key.slice(slash + 1));
+  const prefix = key.slice(0, slash);
+  for (const type of XDS_TYPES) if (type === prefix) return view.get(type)?.get(key.slice(slash + 1));
+  return undefined;
 }
 
 /** A view of encoded resources. Throws when two have the same type and name but different content: translation may not do that. */
@@ -33,15 +35,42 @@ export function viewOf(resources: readonly TranslatedResource[], encode: (resour
   return view;
 }
 
+/** One proxy's own resources on top of those that it shares. Throws as {@link viewOf} does. */
+export function layeredView(shared: View, own: View): View {
+  for (const [type, names] of own) {
+    for (const { name, version } of names.values()) {
+      const twin = ofType(shared, type).get(name);
+      if (twin !== undefined && twin.version !== version) throw new Error(`two different resources are named ${resourceKey(type, name)}`);
+    }
+  }
+  return new Map(XDS_TYPES.map((type) => [type, layered(ofType(shared, type), ofType(own, type))]));
+}
+
+/** The view with the former's map of each type that holds the same; the former itself where nothing differs. A stream need not compare what is the same object. */
+export function shareNames(view: View, former: View): View {
+  if (view === former) return view;
+  const shared = XDS_TYPES.map((type) => {
+    const [now, before] = [ofType(view, type), ofType(former, type)];
+    return [type, sameNames(now, before) ? before : now] as const;
+  });
+  return shared.every(([type, names]) => former.get(type) === names) ? former : new Map(shared);
+}
+
+const HOSTS_BY_ROUTE = new WeakMap<Names, ReadonlyMap<string, readonly EncodedResource[]>>();
+
 /** Virtual hosts by the route configuration that they belong to. */
 export function hostsByRoute(view: View): ReadonlyMap<string, readonly EncodedResource[]> {
+  const hosts = ofType(view, "virtualHost");
+  const known = HOSTS_BY_ROUTE.get(hosts);
+  if (known !== undefined) return known;
   const groups = new Map<string, EncodedResource[]>();
-  for (const host of ofType(view, "virtualHost").values()) {
+  for (const host of hosts.values()) {
     const route = routeConfigurationOf(host.name);
     const group = groups.get(route);
     if (group === undefined) groups.set(route, [host]);
     else group.push(host);
   }
+  HOSTS_BY_ROUTE.set(hosts, groups);
   return groups;
 }
 
@@ -51,14 +80,7 @@ export function hostsByRoute(view: View): ReadonlyMap<string, readonly EncodedRe
  * route configuration, and a route configuration with VHDS has at least one virtual host.
  */
 export function inconsistencies(view: View): readonly string[] {
-  const problems: string[] = [];
-  for (const names of view.values()) {
-    for (const resource of names.values()) {
-      for (const need of resource.needs) {
-        if (lookUp(view, need) === undefined) problems.push(`${resourceKey(resource.type, resource.name)} needs ${need}, which is not there`);
-      }
-    }
-  }
+  const problems = unmetNeeds(view, view);
   const hosts = hostsByRoute(view);
   for (const route of ofType(view, "route").values()) {
     const own = hosts.get(route.name) ?? [];
@@ -67,6 +89,31 @@ export function inconsistencies(view: View): readonly string[] {
   }
   for (const route of hosts.keys()) {
     if (ofType(view, "route").get(route)?.usesVhds !== true) problems.push(`virtual hosts of ${route}: there is no such route configuration with VHDS`);
+  }
+  return problems;
+}
+
+/**
+ * The same of a view that was put together by {@link layeredView}. What many proxies share is checked once, and of a proxy's own only what it adds; as a
+ * whole where its own takes part in routing, or what is shared does not stand by itself.
+ */
+export function inconsistenciesOfLayers(whole: View, shared: View, own: View): readonly string[] {
+  const known = PROBLEMS.get(shared) ?? inconsistencies(shared);
+  PROBLEMS.set(shared, known);
+  const routes = ofType(own, "route").size > 0 || ofType(own, "virtualHost").size > 0;
+  return known.length > 0 || routes ? inconsistencies(whole) : unmetNeeds(own, whole);
+}
+
+const PROBLEMS = new WeakMap<View, readonly string[]>();
+
+function unmetNeeds(of: View, within: View): string[] {
+  const problems: string[] = [];
+  for (const names of of.values()) {
+    for (const resource of names.values()) {
+      for (const need of resource.needs) {
+        if (lookUp(within, need) === undefined) problems.push(`${resourceKey(resource.type, resource.name)} needs ${need}, which is not there`);
+      }
+    }
   }
   return problems;
 }

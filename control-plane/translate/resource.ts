@@ -27,6 +27,24 @@ export interface ResourceOrigin {
 export interface ProxyResources {
   readonly proxyId: string;
   readonly resources: readonly TranslatedResource[];
+  /** The part of `resources` that other proxies are to hold too: one array for all of them, and for the next translation as long as nothing in it changes. */
+  readonly shared?: readonly TranslatedResource[];
+  /** The rest of `resources`, where there is a shared part. */
+  readonly own?: readonly TranslatedResource[];
+}
+
+/** What a proxy holds in common with others, and its own. */
+export function layeredResources(proxyId: string, shared: readonly TranslatedResource[], own: readonly TranslatedResource[]): ProxyResources {
+  let all: readonly TranslatedResource[] | undefined;
+  return {
+    proxyId,
+    shared,
+    own,
+    get resources() {
+      all ??= [...shared, ...own];
+      return all;
+    },
+  };
 }
 
 export interface Translation {

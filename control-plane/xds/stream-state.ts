@@ -1,5 +1,6 @@
 // State of one delta stream, and the questions that every decision on it asks: what differs, what was asked for, what is in place.
 import { type EncodedResource, resourceKey, routeConfigurationOf } from "../snapshot/encode.ts";
+import type { Names } from "../snapshot/layers.ts";
 import type { ProxySnapshot } from "../snapshot/snapshot.ts";
 import { ofType } from "../snapshot/view.ts";
 import type { XdsType } from "../translate/resource.ts";
@@ -67,29 +68,61 @@ export function newStream(proxyId: string): StreamState {
 }
 
 /** The target's resources of a type; none before the first snapshot. */
-export function targetOf(stream: StreamState, type: XdsType): ReadonlyMap<string, EncodedResource> {
-  return stream.target === undefined ? new Map() : ofType(stream.target.view, type);
+export function targetOf(stream: StreamState, type: XdsType): Names {
+  return stream.target === undefined ? NOTHING : ofType(stream.target.view, type);
 }
 
-/** What differs for a type. Compared in full once, then kept up by what is sent, until {@link markStale}. */
+const NOTHING: Names = new Map();
+
+/** What differs for a type. Compared in full once, then kept up by what is sent and by {@link follow}, until {@link markStale}. */
 export function changesOf(stream: StreamState, type: XdsType): Changes {
   const known = stream.changes.get(type);
   if (known !== undefined) return known;
-  const subscription = stream.subscriptions[type];
-  const target = targetOf(stream, type);
   const changes: Changes = { wanted: new Set(), gone: new Set() };
-  for (const [name, resource] of target) {
-    const held = subscription.held.get(name);
+  const target = targetOf(stream, type);
+  for (const name of target.keys()) compare(stream, type, name, target, changes);
+  for (const name of stream.subscriptions[type].held.keys()) if (!target.has(name)) compare(stream, type, name, target, changes);
+  stream.changes.set(type, changes);
+  return changes;
+}
+
+/** Compares these names again: the target differs from the former one at no others. */
+export function follow(stream: StreamState, type: XdsType, names: readonly string[]): void {
+  const changes = stream.changes.get(type);
+  if (changes === undefined) return;
+  const target = targetOf(stream, type);
+  for (const name of names) {
+    changes.wanted.delete(name);
+    changes.gone.delete(name);
+    compare(stream, type, name, target, changes);
+  }
+}
+
+function compare(stream: StreamState, type: XdsType, name: string, target: Names, changes: Changes): void {
+  const subscription = stream.subscriptions[type];
+  const resource = target.get(name);
+  const held = subscription.held.get(name);
+  if (resource !== undefined) {
     if (held?.version === resource.version) {
       if (held.resource === undefined) subscription.held.set(name, { ...held, resource });
     } else if (asksFor(stream, type, name) && !isRefused(subscription, resource)) changes.wanted.add(name);
   }
-  for (const name of subscription.held.keys()) {
-    if (!target.has(name) || (type === "virtualHost" && hasDroppedRoute(stream, routeConfigurationOf(name)))) changes.gone.add(name);
+  if (held === undefined) return;
+  const goes = resource === undefined || (type === "virtualHost" && hasDroppedRoute(stream, routeConfigurationOf(name)));
+  if (goes && !isFrozen(stream, type, name)) changes.gone.add(name);
+}
+
+/** Whether the client holds, in whatever version, every resource of the target's type. Told without looking at each. */
+export function holdsAll(stream: StreamState, type: XdsType): boolean {
+  const target = targetOf(stream, type);
+  const { held } = stream.subscriptions[type];
+  let beyond = changesOf(stream, type).gone.size;
+  const prefix = resourceKey(type, "");
+  for (const key of stream.target?.frozen ?? []) {
+    const name = key.startsWith(prefix) ? key.slice(prefix.length) : undefined;
+    if (name !== undefined && held.has(name) && !target.has(name)) beyond += 1;
   }
-  for (const name of changes.gone) if (isFrozen(stream, type, name)) changes.gone.delete(name);
-  stream.changes.set(type, changes);
-  return changes;
+  return held.size - beyond === target.size;
 }
 
 /** The type must be compared again. Virtual hosts hang on their route configurations. */
@@ -129,7 +162,7 @@ export function isFrozen(stream: StreamState, type: XdsType, name: string): bool
 }
 
 export function isRefused(subscription: Subscription, resource: EncodedResource): boolean {
-  return subscription.refused.has(refusalKey(resource.name, resource.version));
+  return subscription.refused.size > 0 && subscription.refused.has(refusalKey(resource.name, resource.version));
 }
 
 /**

@@ -1,12 +1,13 @@
 // The state machine of one delta stream: a request, a snapshot or the time goes in, the next response comes out. No I/O and no clock:
 // whoever owns the connection asks for responses as long as it can write.
+import { changedNames } from "../snapshot/layers.ts";
 import type { Refusal } from "../snapshot/quarantine.ts";
 import type { ProxySnapshot } from "../snapshot/snapshot.ts";
-import { hostsByRoute, lookUp } from "../snapshot/view.ts";
+import { hostsByRoute, lookUp, ofType } from "../snapshot/view.ts";
 import { XDS_TYPES, type XdsType } from "../translate/resource.ts";
 import { compose, type Line } from "./compose.ts";
 import { nextDueMs, startClocks } from "./lingering.ts";
-import { changesOf, isRefused, markStale, namesOf, type StreamState, targetOf } from "./stream-state.ts";
+import { changesOf, follow, holdsAll, isRefused, markStale, namesOf, type StreamState, targetOf } from "./stream-state.ts";
 import { isSubscribed, receive, recordSent, refusalKey, type SentItem } from "./subscription.ts";
 import { type DeltaRequest, type DeltaResponse, typeOfUrl } from "./wire.ts";
 
@@ -30,8 +31,15 @@ export function setTarget(stream: StreamState, target: ProxySnapshot, removalDel
   stream.target = target;
   stream.removalDelayMs = removalDelayMs;
   stream.formerDelayMs = Math.max(stream.formerDelayMs, removalDelayMs);
-  const frozenChanged = former?.frozen !== target.frozen;
-  for (const type of XDS_TYPES) if (frozenChanged || former?.view.get(type) !== target.view.get(type)) markStale(stream, type);
+  const comparable = former !== undefined && former.frozen === target.frozen;
+  for (const type of XDS_TYPES) {
+    const [before, now] = [former && ofType(former.view, type), ofType(target.view, type)];
+    if (!comparable || before === undefined) markStale(stream, type);
+    else if (before !== now) {
+      follow(stream, type, changedNames(before, now));
+      if (type === "route") markStale(stream, "virtualHost");
+    }
+  }
 }
 
 /**
@@ -155,9 +163,11 @@ function isSynced(stream: StreamState, target: ProxySnapshot): boolean {
   if (stream.ackedRevision >= target.revision) return false;
   const { subscriptions } = stream;
   if (!subscriptions.cluster.requested || !subscriptions.listener.requested) return false;
+  for (const type of XDS_TYPES) if (subscriptions[type].pending.size > 0 || changesOf(stream, type).wanted.size > 0) return false;
+  // What is held is held in the target's version or was refused: nothing else is neither wanted nor under way.
+  if (XDS_TYPES.every((type) => holdsAll(stream, type) && subscriptions[type].refused.size === 0)) return true;
   for (const type of XDS_TYPES) {
     const subscription = subscriptions[type];
-    if (subscription.pending.size > 0 || changesOf(stream, type).wanted.size > 0) return false;
     for (const resource of targetOf(stream, type).values()) {
       if (isRefused(subscription, resource)) return false;
       if (!subscription.held.has(resource.name)) continue;
