@@ -4,6 +4,7 @@ import type { PermissionSchema, PrincipalSchema } from "../../gen/envoy/config/r
 import type { Init } from "../init.ts";
 import {
   ANYTHING,
+  anyOf,
   cidrRange,
   exact,
   headerMatcher,
@@ -188,6 +189,6 @@ function jwtClaim(name: string, matcher: StringMatcherInit): PrincipalInit {
 }
 
 function claim(keys: readonly string[], values: readonly string[]): PrincipalInit {
-  const matchers = values.map((value) => stringValue(stringMatcher(value)));
-  return metadata(metadataMatcher(JWT_FILTER, [JWT_PAYLOAD, ...keys], [...matchers.map(listValue), ...matchers]));
+  const wanted = anyOf(values.map((value) => stringValue(stringMatcher(value))));
+  return metadata(metadataMatcher(JWT_FILTER, [JWT_PAYLOAD, ...keys], [listValue(wanted), wanted]));
 }

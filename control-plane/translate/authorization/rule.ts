@@ -37,17 +37,21 @@ interface Words<Match> {
 
 const PERMISSION: Words<PermissionInit> = {
   any: { rule: { case: "any", value: true } },
-  and: (rules) => ({ rule: { case: "andRules", value: { rules: [...rules] } } }),
-  or: (rules) => ({ rule: { case: "orRules", value: { rules: [...rules] } } }),
+  and: (rules) => only(rules) ?? { rule: { case: "andRules", value: { rules: [...rules] } } },
+  or: (rules) => only(rules) ?? { rule: { case: "orRules", value: { rules: [...rules] } } },
   not: (value) => ({ rule: { case: "notRule", value } }),
 };
 
 const PRINCIPAL: Words<PrincipalInit> = {
   any: { identifier: { case: "any", value: true } },
-  and: (ids) => ({ identifier: { case: "andIds", value: { ids: [...ids] } } }),
-  or: (ids) => ({ identifier: { case: "orIds", value: { ids: [...ids] } } }),
+  and: (ids) => only(ids) ?? { identifier: { case: "andIds", value: { ids: [...ids] } } },
+  or: (ids) => only(ids) ?? { identifier: { case: "orIds", value: { ids: [...ids] } } },
   not: (value) => ({ identifier: { case: "notId", value } }),
 };
+
+function only<Match>(matches: readonly Match[]): Match | undefined {
+  return matches.length === 1 ? matches[0] : undefined;
+}
 
 /** Matches nothing: an ALLOW policy without rules. Its mere presence refuses what no other ALLOW policy lets through. */
 export const NEVER: PolicyInit = { permissions: [PERMISSION.not(PERMISSION.any)], principals: [PRINCIPAL.not(PRINCIPAL.any)] };
