@@ -33,7 +33,7 @@ export async function explainOffline(asked: ExplainedRequest, folder: string, op
     from: { kind: asker.kind, name: asker.name, namespace: asker.namespace, zone: route.proxy.locality.zone },
     listener: { name: listener.name, url: listener.url, explain: "" },
     ...(written === undefined ? {} : { origin: written.origin }),
-    passed,
+    passed: passed(),
     ...(answer.kind === "http" ? { routeConfiguration: answer.routeConfiguration, action: answer.simulation.action } : {}),
     endpoints:
       endpoints?.map((endpoint) => {

@@ -13,6 +13,7 @@ const ACTIONS: Actions = {
   explain: async (method, url, folder, options) => (await import("./explain.ts")).explain(method, url, folder, options),
   certShow: async (workload, options) => (await import("./cert.ts")).certShow(workload, options),
   certRotate: async (options) => (await import("./cert.ts")).certRotate(options),
+  test: async (paths, options) => (await import("./test.ts")).test(paths, options),
 };
 
 /** Runs the command of `args` (without node and the script) and ends the process. */

@@ -3,6 +3,7 @@ import type { ClusterLoadAssignment } from "../gen/envoy/config/endpoint/v3/endp
 import { gatewaysServedBy, MESH_GATEWAY } from "../mesh/gateways.ts";
 import type { Proxy } from "../mesh/instance.ts";
 import { compareText, type Origin } from "../model/diagnostic.ts";
+import type { Resources } from "../model/resource.ts";
 import type { FilterInstance } from "../simulate/decide.ts";
 import type { HeaderMap, SimulatedRequest } from "../simulate/request.ts";
 import { clientAuthority } from "../translate/domains.ts";
@@ -38,21 +39,24 @@ export interface OfflineAnswer {
   readonly answer: Answer;
   /** Where the route that took it is written; absent for a route that Weft made by itself. */
   readonly written?: WrittenRoute;
-  readonly passed: readonly PassedOver[];
+  /** Made when asked for: thousands of tests that pass do not ask. */
+  readonly passed: () => readonly PassedOver[];
 }
 
 export interface OfflineMesh {
   readonly imagined: ImaginedMesh;
   /** Throws a CommandError where there is no such caller, or no such port. */
   readonly find: (request: OfflineRequest) => OfflineRoute;
+  /** The same at a listener that is known already, by its address (`http://127.80.0.2:15001`). */
+  readonly findAt: (request: OfflineRequest, url: string) => OfflineRoute;
   readonly answer: (route: OfflineRoute, filter: FilterInstance) => OfflineAnswer;
   /** Sorted by priority, zone, address; undefined where the proxy does not know the cluster, or its endpoints are not assigned. */
   readonly endpoints: (route: OfflineRoute, cluster: string) => readonly ClusterEndpoint[] | undefined;
 }
 
-/** Reads the files (path to text) once; each question is answered from memory. */
-export function openOfflineMesh(texts: ReadonlyMap<string, string>): OfflineMesh {
-  const imagined = imagineMesh(texts);
+/** Reads the files (path to text) once; each question is answered from memory. `adapt` as in {@link imagineMesh}. */
+export function openOfflineMesh(texts: ReadonlyMap<string, string>, adapt?: (written: Resources) => Resources): OfflineMesh {
+  const imagined = imagineMesh(texts, adapt);
   const { mesh, running } = imagined;
   const configurationOf = createConfigurations(mesh);
   const written = writtenRoutes(mesh.virtualServices);
@@ -66,19 +70,23 @@ export function openOfflineMesh(texts: ReadonlyMap<string, string>): OfflineMesh
     if (proxy === undefined) throw new CommandError(`${name} has no proxy`, "Ask on behalf of another workload, with --from");
     return proxy;
   };
+  const askerOf = ({ from, namespace }: OfflineRequest): OfflineRoute["asker"] => findAsker(running, running.workloads, callerNamed(from, imagined), namespace);
+  const routeAt = (asker: OfflineRoute["asker"], listener: ChosenListener, asked: ExplainedRequest): OfflineRoute => {
+    const proxy = proxyOf(asker);
+    return { asker, listener, proxy, configuration: configurationOf(proxy), question: questionOf(asker, listener, asked) };
+  };
   return {
     imagined,
-    find: ({ from, namespace, asked }) => {
-      const asker = findAsker(running, running.workloads, callerNamed(from, imagined), namespace);
-      const listener = chooseListener(asker, asked);
-      const proxy = proxyOf(asker);
-      return { asker, listener, proxy, configuration: configurationOf(proxy), question: questionOf(asker, listener, asked) };
+    find: (request) => {
+      const asker = askerOf(request);
+      return routeAt(asker, chooseListener(asker, request.asked), request.asked);
     },
+    findAt: (request, url) => routeAt(askerOf(request), { name: url, url, explain: "", notes: [] }, request.asked),
     answer: ({ configuration, question, proxy, listener }, filter) => {
       const answer = ask(configuration, question, filter);
-      if (answer.kind !== "http") return { answer, passed: [] };
+      if (answer.kind !== "http") return { answer, passed: () => [] };
       const taken = written.get(answer.simulation.taken?.route.name ?? "")?.[0];
-      const passed = passedOver(answer.simulation, written, sourceOf(imagined, proxy, listener));
+      const passed = (): readonly PassedOver[] => passedOver(answer.simulation, written, sourceOf(imagined, proxy, listener));
       return { answer, passed, ...(taken === undefined ? {} : { written: taken }) };
     },
     endpoints: ({ configuration }, cluster) => {

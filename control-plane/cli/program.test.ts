@@ -19,7 +19,7 @@ async function read(...args: readonly string[]): Promise<Ran> {
       called.push(name, ...given);
       return 7;
     };
-  const actions = { up: act("up"), stopStart: act("stopStart"), ps: act("ps"), logs: act("logs"), explain: act("explain") };
+  const actions = { up: act("up"), stopStart: act("stopStart"), ps: act("ps"), logs: act("logs"), explain: act("explain"), test: act("test") };
   const program = createProgram({ ...actions, certShow: act("certShow"), certRotate: act("certRotate") }, (code) => {
     exitCode = code;
   });
@@ -92,7 +92,7 @@ describe("the command line", () => {
     expect(refused).toMatch(/^weft: .*Run `weft .*--help`/s);
   });
 
-  it.each(["up", "stop", "start", "ps", "logs", "explain"])("has examples and exit codes in weft %s --help", async (command) => {
+  it.each(["up", "stop", "start", "ps", "logs", "explain", "test"])("has examples and exit codes in weft %s --help", async (command) => {
     const { exitCode, refused } = await read(command, "--help");
     expect(exitCode).toBe(0);
     expect(refused).toMatch(/Examples:\n {2}\$ weft .*Exit codes: 0 /s);

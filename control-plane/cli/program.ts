@@ -1,14 +1,16 @@
 // The command line as commander reads it: commands, options, help texts with examples. What a command does is loaded only when it is run.
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { CertRotateOptions, CertShowOptions } from "./cert.ts";
+import { command, dirOption, EXIT_CODES, outputOption, WORKLOADS } from "./command-line.ts";
 import type { ExplainOptions } from "./explain.ts";
 import type { LogsOptions } from "./logs.ts";
 import type { PsOptions } from "./ps.ts";
+import { addRoutingTools, type RoutingToolActions } from "./routing-tools.ts";
 import type { StopStartOptions } from "./stop-start.ts";
 import type { UpOptions } from "./up.ts";
 
 /** What each command does. Resolves with the exit code; rejects with a CommandError. */
-export interface Actions {
+export interface Actions extends RoutingToolActions {
   readonly up: (folder: string, options: UpOptions) => Promise<number>;
   readonly stopStart: (action: "stop" | "start", workload: string, options: StopStartOptions) => Promise<number>;
   readonly ps: (options: PsOptions) => Promise<number>;
@@ -17,12 +19,6 @@ export interface Actions {
   readonly certShow: (workload: string | undefined, options: CertShowOptions) => Promise<number>;
   readonly certRotate: (options: CertRotateOptions) => Promise<number>;
 }
-
-const WORKLOADS = `
-WORKLOAD is a Deployment's name. WORKLOAD@ZONE names its copies in one zone; any unambiguous ending of the zone will do: product@a for ap-northeast-2a.`;
-
-const EXIT_CODES = `
-Exit codes: 0 it did what was asked, 1 it could not, 2 the command line is wrong.`;
 
 /** The whole command line. `done` is told the exit code of the command that was run. */
 export function createProgram(actions: Actions, done: (exitCode: number) => void): Command {
@@ -102,6 +98,7 @@ ${EXIT_CODES}`,
 
   addExplain(program, actions, done);
   addCert(program, actions, done);
+  addRoutingTools(program, actions, done);
   return program;
 }
 
@@ -150,27 +147,6 @@ function addCert(program: Command, actions: Actions, done: (exitCode: number) =>
     .addOption(dirOption())
     .addHelpText("after", `\nExamples:\n  $ weft cert rotate\n  $ weft cert rotate --root --dir examples/shop\n${EXIT_CODES}`)
     .action(async (options: CertRotateOptions) => done(await actions.certRotate(options)));
-}
-
-function command(program: Command, nameAndArguments: string, description: string): Command {
-  const [name = ""] = nameAndArguments.split(" ");
-  return program
-    .command(nameAndArguments)
-    .description(description)
-    .helpOption("-h, --help", "print this help")
-    .showHelpAfterError(`Run \`weft ${name} --help\` for its options and examples.`)
-    .showSuggestionAfterError();
-}
-
-function outputOption(description: string, choices: readonly [string, ...string[]]): Option {
-  return new Option("-o, --output <format>", description).choices(choices).default(choices[0]);
-}
-
-function dirOption(): Option {
-  return new Option(
-    "--dir <folder>",
-    "the mesh: the folder that `weft up` runs (default: the mesh that the current folder lies in, else the only one that runs)",
-  );
 }
 
 function portNumber(text: string): number {

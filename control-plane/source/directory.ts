@@ -38,7 +38,7 @@ interface ReadFile {
   readonly settled: boolean;
 }
 
-/** Reads every `*.yaml` and `*.yml` below the folder, but for hidden folders and node_modules, and watches them. Rejects when the folder cannot be read. */
+/** Reads every `*.yaml` and `*.yml` below the folder, but for hidden folders, node_modules and `*.test.yaml`, and watches them. Rejects when the folder cannot be read. */
 export async function watchDirectory(options: DirectoryOptions): Promise<WatchedDirectory> {
   const { folder, goneMs = GONE_MS } = options;
   if (!(await stat(folder)).isDirectory()) throw new Error(`${folder} is not a folder`);
@@ -174,8 +174,9 @@ function isGone(error: unknown): boolean {
   return error instanceof Error && "code" in error && ["ENOENT", "ENOTDIR", "EISDIR"].includes(String(error.code));
 }
 
+/** Files of routing tests may lie beside what they test. */
 function isYaml(name: string): boolean {
-  return name.endsWith(".yaml") || name.endsWith(".yml");
+  return /\.ya?ml$/.test(name) && !/\.test\.ya?ml$/.test(name);
 }
 
 function textsOf(files: ReadonlyMap<string, ReadFile>): ReadonlyMap<string, string> {

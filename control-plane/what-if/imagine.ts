@@ -51,10 +51,11 @@ export const DEFAULT_CALLER = "client";
 
 const NO_LOGS: LogPaths = { application: "", access: "", envoy: "" };
 
-/** Reads files (path to text) and imagines the mesh. Equal texts give an equal mesh. */
-export function imagineMesh(texts: ReadonlyMap<string, string>): ImaginedMesh {
+/** Reads files (path to text) and imagines the mesh. Equal texts give an equal mesh. `adapt` may ask about other resources than those that are written. */
+export function imagineMesh(texts: ReadonlyMap<string, string>, adapt: (written: Resources) => Resources = (written) => written): ImaginedMesh {
   const files = new Map([...texts].map(([file, text]) => [file, parseFile(file, text)]));
-  const { resources, diagnostics } = effectiveResources(files, EMPTY_LAST_GOOD);
+  const { resources: written, diagnostics } = effectiveResources(files, EMPTY_LAST_GOOD);
+  const resources = adapt(written);
   const running = imagineRunning(resources);
   const mesh = buildMesh({ resources, instances: running.instances, proxies: running.proxies, domain: DOMAIN });
   return { resources, mesh, running, diagnostics: [...diagnostics, ...mesh.diagnostics].sort(compareDiagnostics) };
