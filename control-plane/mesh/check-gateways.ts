@@ -2,6 +2,7 @@
 import type { Diagnostic } from "../model/diagnostic.ts";
 import { nearest } from "../model/nearest.ts";
 import { resourceLabel } from "../model/resource.ts";
+import { serversAt } from "./gateway-servers.ts";
 import { gatewayKey, MESH_GATEWAY, servesGateway } from "./gateways.ts";
 import type { Mesh } from "./mesh.ts";
 
@@ -47,4 +48,18 @@ export function gatewaysAreServed(mesh: Mesh): readonly Diagnostic[] {
       },
     ];
   });
+}
+
+/** Servers that a running gateway proxy cannot serve: no certificate, a port that speaks another protocol already, a mode that Weft has not. */
+export function serversCanBeServed(mesh: Mesh): readonly Diagnostic[] {
+  const findings = new Map<string, Diagnostic>();
+  for (const proxy of mesh.proxies.filter(({ kind }) => kind === "gateway")) {
+    for (const { number } of proxy.gatewayPorts) {
+      for (const { gateway, index, field, what, fix } of serversAt(mesh, proxy, number).problems) {
+        const origin = gateway.locate(["spec", "servers", index, ...field]);
+        findings.set(`${resourceLabel(gateway)} ${index}`, { code: "WEFT0432", severity: "warning", origin, resource: resourceLabel(gateway), what, fix });
+      }
+    }
+  }
+  return [...findings.values()];
 }

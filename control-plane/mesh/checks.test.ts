@@ -99,10 +99,17 @@ ${ROUTE("orders", "{destination: {host: reviews}}")}`,
         "WEFT0404 warning: no DestinationRule for pages.default.svc.cluster.local defines the subset v1, so requests to it are answered 503. Fix: define the subset in a DestinationRule, or leave subset out",
     },
     {
-      what: "two VirtualServices for one host",
-      yaml: ROUTE("a-first", "{destination: {host: orders}}") + ROUTE("b-second", "{destination: {host: orders}}", "hosts: [orders.default.svc.cluster.local]"),
+      what: "two VirtualServices for one host that send the same requests elsewhere",
+      yaml:
+        ROUTE("a-first", "{destination: {host: orders}}") +
+        ROUTE("b-second", "{destination: {host: orders, subset: stable}}", "hosts: [orders.default.svc.cluster.local]"),
       expected:
-        "WEFT0406 warning: orders.default.svc.cluster.local has a VirtualService already, VirtualService default/a-first (in.yaml:30): for sidecars that one counts and this one does not. Fix: put the routes of both into one VirtualService",
+        "WEFT0406 warning: for orders.default.svc.cluster.local, VirtualService default/a-first (in.yaml:33) has a route for the same requests, which comes first: no request reaches this one. Fix: give the two different matches, or keep one of them",
+    },
+    {
+      what: "a delegate that is not there",
+      yaml: ROUTE("orders", "{destination: {host: orders}}").replace(/route: .*$/m, "delegate: {name: other}}]}"),
+      expected: "WEFT0430 warning: there is no VirtualService default/other for this namespace, so this route is left out. Fix: create it, without hosts",
     },
     {
       what: "a Gateway that is not there",

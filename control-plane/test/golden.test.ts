@@ -14,10 +14,12 @@ import { FileAccessLogSchema } from "../gen/envoy/extensions/access_loggers/file
 import { ExpressionFilterSchema } from "../gen/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js";
 import { ConfigSchema as StatsLogSchema } from "../gen/envoy/extensions/access_loggers/stats/v3/stats_pb.js";
 import { ClusterConfigSchema } from "../gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js";
+import { CorsPolicySchema, CorsSchema } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { FilterConfigSchema as ForwardProxyFilterSchema } from "../gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js";
 import { HTTPFaultSchema } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { HeaderMutationSchema as HeaderMutationFilterSchema } from "../gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js";
 import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.js";
+import { TlsInspectorSchema } from "../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
 import { HttpConnectionManagerSchema } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { TcpProxySchema } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { HeaderMutationSchema } from "../gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.js";
@@ -29,6 +31,7 @@ import { RingHashSchema } from "../gen/envoy/extensions/load_balancing_policies/
 import { RoundRobinSchema } from "../gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js";
 import { PreviousHostsPredicateSchema } from "../gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js";
 import { PreviousPrioritiesConfigSchema } from "../gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js";
+import { DownstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { compareDiagnostics, compareText, formatDiagnostic } from "../model/diagnostic.ts";
 import { EMPTY_LAST_GOOD } from "../model/last-good.ts";
@@ -44,6 +47,7 @@ const UPDATE = process.env.WEFT_UPDATE_GOLDEN === "1";
 
 /** What may stand inside an Any. */
 const registry = createRegistry(
+  ...[CorsPolicySchema, CorsSchema, DownstreamTlsContextSchema, TlsInspectorSchema],
   ...[
     ExpressionFilterSchema,
     StatsLogSchema,

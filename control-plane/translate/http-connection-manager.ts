@@ -3,6 +3,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { HeaderValueOption_HeaderAppendAction } from "../gen/envoy/config/core/v3/base_pb.js";
 import type { FilterSchema } from "../gen/envoy/config/listener/v3/listener_components_pb.js";
+import { CorsSchema } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import {
@@ -18,6 +19,7 @@ import type { Proxy } from "../mesh/instance.ts";
 import { accessLog } from "./access-log.ts";
 import { packAny } from "./any.ts";
 import { ADS_WITHOUT_LIMIT } from "./config-source.ts";
+import { CORS_FILTER } from "./cors.ts";
 import { duration } from "./duration.ts";
 import { FAULT_FILTER } from "./faults.ts";
 import { filterDeathLog } from "./filter-deaths.ts";
@@ -48,6 +50,9 @@ const ROUTER: HttpFilterInit = {
   name: "envoy.filters.http.router",
   configType: { case: "typedConfig", value: packAny(RouterSchema, { suppressEnvoyHeaders: true }) },
 };
+
+/** Answers preflights and allows origins as a route's own configuration says; nothing by itself. */
+const CORS: HttpFilterInit = { name: CORS_FILTER, configType: { case: "typedConfig", value: packAny(CorsSchema, {}) } };
 
 /** Injects what a route's own configuration says; nothing by itself. */
 const FAULTS: HttpFilterInit = { name: FAULT_FILTER, configType: { case: "typedConfig", value: packAny(HTTPFaultSchema, {}) } };
@@ -88,20 +93,20 @@ const KINDS = {
   sidecar: encodeKind({
     useRemoteAddress: false,
     upgradeConfigs: upgradesTo("websocket"),
-    httpFilters: [FAULTS, DECIDING_FILTER, ROUTER],
+    httpFilters: [CORS, FAULTS, DECIDING_FILTER, ROUTER],
     accessLog: [filterDeathLog()],
   }),
   forwardProxy: encodeKind({
     useRemoteAddress: false,
     upgradeConfigs: upgradesTo("websocket", "CONNECT"),
     httpProtocolOptions: { allowAbsoluteUrl: true },
-    httpFilters: [FAULTS, DECIDING_FILTER, PASS_THROUGH_FILTER, ROUTER],
+    httpFilters: [CORS, FAULTS, DECIDING_FILTER, PASS_THROUGH_FILTER, ROUTER],
     accessLog: [filterDeathLog()],
   }),
   gateway: encodeKind({
     useRemoteAddress: true,
     upgradeConfigs: upgradesTo("websocket"),
-    httpFilters: [FAULTS, DECIDING_FILTER, ROUTER],
+    httpFilters: [CORS, FAULTS, DECIDING_FILTER, ROUTER],
     accessLog: [filterDeathLog()],
   }),
   explain: encodeKind({

@@ -1,7 +1,7 @@
 // The HTTP proxy port: one route configuration whose virtual hosts come by VHDS, one for each port of each host, and one for the names that nobody knows.
-import { visibleHost } from "../mesh/destination.ts";
 import type { Proxy } from "../mesh/instance.ts";
 import type { Host, Mesh } from "../mesh/mesh.ts";
+import { scopeOf } from "../mesh/scope.ts";
 import { isHttp } from "../mesh/services.ts";
 import { domainsOf } from "./domains.ts";
 import { HTTP_PROXY_ROUTE, outboundClusterName, PASSTHROUGH_CLUSTER, virtualHostName } from "./names.ts";
@@ -20,13 +20,11 @@ export interface HttpProxyRoutes {
 
 /** All that the HTTP proxy port of the sidecars that `proxy` stands for routes by. */
 export function httpProxyRoutes(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy): HttpProxyRoutes {
-  const { mode } = mesh.settings.outboundTrafficPolicy;
+  const scope = scopeOf(mesh, proxy);
+  const { mode } = scope.outboundTrafficPolicy;
   const claim = claimDomains();
   const hosts: RoutingResource[] = [];
-  for (const known of mesh.hosts.values()) {
-    const host = visibleHost(mesh, known.hostname, proxy.namespace);
-    if (host !== undefined) hosts.push(...servicePorts(mesh, virtualServices, proxy, host, claim));
-  }
+  for (const host of scope.hosts.values()) hosts.push(...servicePorts(mesh, virtualServices, proxy, host, claim));
   hosts.push(...namesWithoutService(mesh, virtualServices, proxy, claim));
   const passes = mode === "ALLOW_ANY";
   const name = virtualHostName(HTTP_PROXY_ROUTE, "*");
@@ -41,7 +39,7 @@ function servicePorts(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: P
   const http = host.ports.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number);
   const plain = http.includes(80) ? 80 : http.length === 1 ? http[0] : undefined;
   return host.ports.flatMap(({ number, protocol }) => {
-    if (protocol === "udp") return [];
+    if (protocol === "udp" || !scopeOf(mesh, proxy).sees(host.hostname, number)) return [];
     const domains = claim(domainsOf(host.hostname, number, proxy.namespace, mesh.domain, number === plain));
     if (domains.length === 0) return [];
     const set = isHttp(protocol) ? hostRoutes(sidecarPlace(mesh, proxy, number), virtualServices, host, number) : NO_ROUTES;
@@ -60,10 +58,10 @@ function namesWithoutService(mesh: Mesh, virtualServices: VirtualServiceIndex, p
   const numbers = [...mesh.hosts.values()].flatMap(({ ports }) => ports.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number));
   const ports = [...new Set([80, ...numbers])].sort((a, b) => a - b);
   return virtualServices.hostnames.flatMap((hostname) => {
-    const virtualService = mesh.hosts.has(hostname) || hostname === "*" ? undefined : virtualServices.forHost(hostname, proxy.namespace);
-    if (virtualService === undefined) return [];
+    const speaking = mesh.hosts.has(hostname) || hostname === "*" ? [] : virtualServices.forHost(hostname, proxy);
+    if (speaking.length === 0) return [];
     return ports.flatMap((port) => {
-      const set = routesOf(sidecarPlace(mesh, proxy, port), virtualService);
+      const set = routesOf(sidecarPlace(mesh, proxy, port), speaking);
       const domains = set.routes.length === 0 ? [] : claim(domainsOf(hostname, port, proxy.namespace, mesh.domain, port === 80));
       const name = virtualHostName(HTTP_PROXY_ROUTE, `${hostname}:${port}`);
       return domains.length === 0 ? [] : [virtualHost(HTTP_PROXY_ROUTE, { name, domains, routes: [...set.routes] }, set)];

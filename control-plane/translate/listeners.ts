@@ -1,21 +1,10 @@
-// Where a proxy listens: for its program's requests to services, for the program itself, at a gateway's ports, and for questions of `weft explain`.
-import { create, toBinary } from "@bufbuild/protobuf";
-import { TrafficDirection } from "../gen/envoy/config/core/v3/base_pb.js";
-import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.js";
-import { TcpProxySchema } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
-import type { GatewayPort, InboundPort, ListenAddress, Proxy, ServiceListener } from "../mesh/instance.ts";
-import { accessLog } from "./access-log.ts";
-import { packAny } from "./any.ts";
+// Where a proxy listens: for its program's requests to services, for the program itself, and for questions of `weft explain`.
+import type { InboundPort, ListenAddress, Proxy, ServiceListener } from "../mesh/instance.ts";
+import type { ConnectionRoute } from "./connection-routes.ts";
+import { connectionChain, connectionNeeds, listenerResource, tcpProxy } from "./filter-chains.ts";
 import { explainManager, inboundManager, type NetworkFilterInit, outboundManager } from "./http-connection-manager.ts";
-import type { Init } from "./init.ts";
-import { EXPLAIN_FILTER, FILTER, gatewayRouteName, HTTP_PROXY_ROUTE, inboundClusterName, serviceRouteName } from "./names.ts";
-import type { ResourceOrigin, TranslatedResource } from "./resource.ts";
-
-/** One entry of a TCP listener's division over clusters. */
-export interface TcpShare {
-  readonly cluster: string;
-  readonly weight: number;
-}
+import { EXPLAIN_FILTER, FILTER, HTTP_PROXY_ROUTE, inboundClusterName, serviceRouteName } from "./names.ts";
+import { type ResourceOrigin, type TranslatedResource, uniqueOrigins } from "./resource.ts";
 
 /** Requests to one port of a service: the listener that carries them, and the one that explains them. */
 export function serviceListeners(
@@ -31,27 +20,22 @@ export function serviceListeners(
   ];
 }
 
-/** Connections to one port of a service that is not HTTP. */
-export function tcpServiceListener(
+/** Connections to one port of a service that is not HTTP: a chain for each route. */
+export function connectionListener(
   proxy: Proxy,
   { hostname, port, listen }: ServiceListener,
-  shares: readonly TcpShare[],
+  routes: readonly ConnectionRoute[],
   origin: ResourceOrigin,
 ): TranslatedResource {
   const name = `outbound|${port}||${hostname}`;
-  const [first, ...others] = shares;
-  const clusterSpecifier =
-    others.length === 0
-      ? ({ case: "cluster", value: first?.cluster ?? "" } as const)
-      : ({ case: "weightedClusters", value: { clusters: shares.map(({ cluster, weight }) => ({ name: cluster, weight })) } } as const);
-  const filter = tcpProxy(name, clusterSpecifier, "outbound", proxy);
-  return listener(
+  const origins = uniqueOrigins([...routes.flatMap((route) => route.origins), origin]);
+  return listenerResource(
     name,
     listen,
     "OUTBOUND",
-    [filter],
-    [origin],
-    shares.map(({ cluster }) => `cluster/${cluster}`),
+    routes.map((route) => connectionChain(name, route, proxy)),
+    origins,
+    connectionNeeds(routes),
   );
 }
 
@@ -65,29 +49,16 @@ export function httpProxyListeners(proxy: Proxy, httpProxy: NonNullable<Proxy["h
   ];
 }
 
-/** A server port of the Gateways that a proxy serves. */
-export function gatewayListeners(
-  proxy: Proxy,
-  { number, listen, explainPort }: GatewayPort,
-  origins: readonly ResourceOrigin[],
-): readonly TranslatedResource[] {
-  const route = gatewayRouteName(number);
-  const name = `gateway|${number}`;
-  return [
-    httpListener(name, listen, "OUTBOUND", route, FILTER, origins, outboundManager("gateway", route, { statPrefix: name, proxy })),
-    explainListener({ address: listen.address, port: explainPort }, route, origins),
-  ];
-}
-
 /** What comes to the program beside the sidecar. */
 export function inboundListener(proxy: Proxy, { containerPort, listen }: InboundPort, isHttp: boolean): TranslatedResource {
   const cluster = inboundClusterName(containerPort);
   const name = `inbound|${containerPort}`;
   const filter = isHttp ? inboundManager(cluster, { statPrefix: name, proxy }) : tcpProxy(name, { case: "cluster", value: cluster }, "inbound", proxy);
-  return listener(name, listen, "INBOUND", [filter], [], [`cluster/${cluster}`]);
+  return listenerResource(name, listen, "INBOUND", [{ filters: [filter] }], [], [`cluster/${cluster}`]);
 }
 
-function explainListener(listen: ListenAddress, route: string, origins: readonly ResourceOrigin[]): TranslatedResource {
+/** Questions of `weft explain` about a route configuration. */
+export function explainListener(listen: ListenAddress, route: string, origins: readonly ResourceOrigin[]): TranslatedResource {
   const name = `explain|${route}`;
   return httpListener(name, listen, "OUTBOUND", route, EXPLAIN_FILTER, origins, explainManager(route, name));
 }
@@ -101,32 +72,5 @@ function httpListener(
   origins: readonly ResourceOrigin[],
   manager: NetworkFilterInit,
 ): TranslatedResource {
-  return listener(name, listen, direction, [manager], origins, [`route/${route}`, `extension/${extension}`]);
-}
-
-function listener(
-  name: string,
-  { address, port }: ListenAddress,
-  direction: "INBOUND" | "OUTBOUND",
-  filters: NetworkFilterInit[],
-  origins: readonly ResourceOrigin[],
-  needs: readonly string[],
-): TranslatedResource {
-  const message = create(ListenerSchema, {
-    name,
-    address: { address: { case: "socketAddress", value: { address, portSpecifier: { case: "portValue", value: port } } } },
-    trafficDirection: TrafficDirection[direction],
-    filterChains: [{ filters }],
-  });
-  return { type: "listener", name, body: toBinary(ListenerSchema, message), origins, needs };
-}
-
-function tcpProxy(
-  statPrefix: string,
-  clusterSpecifier: NonNullable<Init<typeof TcpProxySchema>["clusterSpecifier"]>,
-  direction: "inbound" | "outbound",
-  proxy: Proxy,
-): NetworkFilterInit {
-  const typedConfig = packAny(TcpProxySchema, { statPrefix, clusterSpecifier, accessLog: accessLog("connection", direction, proxy) });
-  return { name: "envoy.filters.network.tcp_proxy", configType: { case: "typedConfig", value: typedConfig } };
+  return listenerResource(name, listen, direction, [{ filters: [manager] }], origins, [`route/${route}`, `extension/${extension}`]);
 }

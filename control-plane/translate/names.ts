@@ -51,3 +51,18 @@ export const PICK_HEADER = "x-weft-pick";
 /** SDS names of a proxy's own certificate with its key, and of the roots that it trusts (Istio's names). The certificate authority supplies both. */
 export const LEAF_SECRET = "default";
 export const ROOTS_SECRET = "ROOTCA";
+
+/** SDS name of a Secret's certificate with its key, for gateways (Istio's form, with the namespace). */
+export function gatewaySecretName({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
+  return `kubernetes://${namespace}/${name}`;
+}
+
+/** SDS name of a Secret's CA, by which clients are judged. */
+export function clientCaSecretName(secret: { readonly namespace: string; readonly name: string }): string {
+  return `${gatewaySecretName(secret)}-cacert`;
+}
+
+/** Route configuration of one HTTPS server of a Gateway (Istio's name). */
+export function httpsRouteName(port: number, portName: string, gateway: { readonly namespace: string; readonly name: string }): string {
+  return `https.${port}.${portName}.${gateway.name}.${gateway.namespace}`;
+}

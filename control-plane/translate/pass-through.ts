@@ -8,15 +8,15 @@ import type { HttpFilterSchema } from "../gen/envoy/extensions/filters/network/h
 import { packAny } from "./any.ts";
 import { circuitBreakers, connectionFields } from "./connection-pool.ts";
 import { CLUSTER_DEFAULTS } from "./defaults.ts";
+import type { RouteInit } from "./forward.ts";
 import type { Init } from "./init.ts";
 import { PASSTHROUGH_CLUSTER } from "./names.ts";
 import type { TranslatedResource } from "./resource.ts";
 import { directResponse, timeouts } from "./route-action.ts";
 import { MATCH_ALL } from "./route-match.ts";
-import type { RouteInit } from "./routes.ts";
 
 /** The filter and the cluster find each other by this cache, so both must describe it alike. */
-const DNS_CACHE: Init<typeof DnsCacheConfigSchema> = { name: "pass-through", dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED };
+export const DNS_CACHE: Init<typeof DnsCacheConfigSchema> = { name: "pass-through", dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED };
 
 /** Resolves a request's host before it is routed; without effect on routes to other clusters. */
 export const PASS_THROUGH_FILTER: Init<typeof HttpFilterSchema> = {

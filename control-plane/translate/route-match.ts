@@ -6,8 +6,10 @@ import type { StringMatcherSchema } from "../gen/envoy/type/matcher/v3/string_pb
 import { compareText } from "../model/diagnostic.ts";
 import type { StringMatch } from "../model/fields.ts";
 import type { HttpMatch } from "../model/virtual-service.ts";
+import { claimMatcher, claimOf } from "./claim-match.ts";
 import { isAuthority } from "./header-operations.ts";
 import type { Init } from "./init.ts";
+import type { RouteSemantics } from "./route-semantics.ts";
 
 export type RouteMatchInit = Init<typeof RouteMatchSchema>;
 type HeaderMatcherInit = Init<typeof HeaderMatcherSchema>;
@@ -44,9 +46,9 @@ export function holdsForSource(match: HttpMatch, gatewaysOf: (names: readonly st
 }
 
 /** The conditions that are left for Envoy; they are ANDed. A prefix is a plain string prefix, as in Istio: `/api` also holds for `/apiary`. */
-export function routeMatch(match: HttpMatch, source: RequestSource): RouteMatchInit {
+export function routeMatch(match: HttpMatch, source: RequestSource, semantics: Pick<RouteSemantics, "prefixesBySegment">): RouteMatchInit {
   const folded = source.authority !== undefined;
-  const visible = ([name]: readonly [string, StringMatch]): boolean => !(folded && isAuthority(name));
+  const visible = ([name]: readonly [string, StringMatch]): boolean => !(folded && isAuthority(name)) && claimOf(name) === undefined;
   const headers = [
     ...sorted(match.headers)
       .filter(visible)
@@ -59,18 +61,26 @@ export function routeMatch(match: HttpMatch, source: RequestSource): RouteMatchI
     ...pseudoHeader(":scheme", match.scheme),
   ];
   return {
-    pathSpecifier: pathSpecifier(match.uri),
+    pathSpecifier: pathSpecifier(match.uri, semantics.prefixesBySegment),
     caseSensitive: !match.ignoreUriCase,
     headers,
     queryParameters: sorted(match.queryParams).map(([name, condition]) => queryMatcher(name, condition)),
+    dynamicMetadata: [...claimMatchers(match.headers, false), ...claimMatchers(match.withoutHeaders, true)],
   };
+}
+
+function claimMatchers(headers: Readonly<Record<string, StringMatch>>, invert: boolean): NonNullable<RouteMatchInit["dynamicMetadata"]> {
+  return sorted(headers).flatMap(([name, condition]) => {
+    const claim = claimOf(name);
+    return claim === undefined ? [] : [claimMatcher(claim, asksForPresence(condition) ? undefined : stringMatcher(condition), invert)];
+  });
 }
 
 /** True where every request is matched, so that no later route can be reached. */
 export function matchesAll(match: RouteMatchInit): boolean {
   const path = match.pathSpecifier;
   const anyPath = (path?.case === "prefix" && path.value === "/") || (path?.case === "safeRegex" && path.value?.regex === ".*");
-  return anyPath && (match.headers ?? []).length === 0 && (match.queryParameters ?? []).length === 0;
+  return anyPath && [match.headers, match.queryParameters, match.dynamicMetadata].every((conditions) => (conditions ?? []).length === 0);
 }
 
 /** The same match for requests that bear this very header only; its name is in lower case. */
@@ -100,13 +110,14 @@ export function stringMatcher(match: StringMatch): StringMatcherInit | undefined
   }
 }
 
-function pathSpecifier(uri: StringMatch | undefined): NonNullable<RouteMatchInit["pathSpecifier"]> {
+function pathSpecifier(uri: StringMatch | undefined, prefixesBySegment: boolean): NonNullable<RouteMatchInit["pathSpecifier"]> {
   switch (uri?.kind) {
     case "exact":
       return { case: "path", value: uri.value };
     case "regex":
       return { case: "safeRegex", value: { regex: uri.value } };
     case "prefix":
+      if (prefixesBySegment && uri.value !== "/") return { case: "pathSeparatedPrefix", value: uri.value.replace(/\/$/, "") };
       return { case: "prefix", value: uri.value };
     case "present":
     case undefined:

@@ -4,10 +4,11 @@ import { MESH_GATEWAY } from "../mesh/gateways.ts";
 import type { Proxy } from "../mesh/instance.ts";
 import type { Host, Mesh } from "../mesh/mesh.ts";
 import { clientAuthority } from "./domains.ts";
+import type { RoutePlace } from "./forward.ts";
 import { serviceRouteName } from "./names.ts";
 import { resourceOrigin } from "./resource.ts";
 import { type RoutingResource, routeConfiguration } from "./route-configurations.ts";
-import { defaultRoutes, type RoutePlace, type RouteSet, routesOf } from "./routes.ts";
+import { defaultRoutes, type RouteSet, routesOf } from "./routes.ts";
 import type { VirtualServiceIndex } from "./virtual-services.ts";
 
 /** The route configuration for the callers that `proxy` stands for. */
@@ -26,9 +27,8 @@ export function sidecarPlace(mesh: Mesh, proxy: Proxy, port: number, authority?:
   return { mesh, proxy, source };
 }
 
-/** The routes of a host's port: its VirtualService's, or the plain ones where none says anything about these requests. */
+/** The routes of a host's port: its VirtualServices', or the plain ones where none says anything about these requests. */
 export function hostRoutes(place: RoutePlace, virtualServices: VirtualServiceIndex, host: Host, port: number): RouteSet {
-  const virtualService = virtualServices.forHost(host.hostname, place.proxy.namespace);
-  const written = virtualService === undefined ? undefined : routesOf(place, virtualService);
-  return written === undefined || written.routes.length === 0 ? defaultRoutes(place, host, port) : written;
+  const written = routesOf(place, virtualServices.forHost(host.hostname, place.proxy));
+  return written.routes.length === 0 ? defaultRoutes(place, host, port) : written;
 }

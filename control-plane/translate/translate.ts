@@ -1,19 +1,21 @@
 // The mesh in; out comes what each proxy is to hold: listeners, route configurations, virtual hosts, the filter, and the clusters that the routes name.
-import { resolveDestination, visibleHost } from "../mesh/destination.ts";
+import { serversAt } from "../mesh/gateway-servers.ts";
 import { inboundProtocol } from "../mesh/inbound.ts";
 import type { Proxy, ServiceListener } from "../mesh/instance.ts";
 import type { Host, Mesh } from "../mesh/mesh.ts";
+import { scopeOf } from "../mesh/scope.ts";
 import { isHttp } from "../mesh/services.ts";
 import { compareDiagnostics, type Diagnostic, formatDiagnostic } from "../model/diagnostic.ts";
 import { createClusterTranslation } from "./clusters.ts";
+import { serviceConnections } from "./connection-routes.ts";
 import { createFilterResources, type FilterOptions } from "./filter-resources.ts";
-import { gatewayRoutes, serversAt } from "./gateway-routes.ts";
+import { gatewayPort } from "./gateway-port.ts";
 import { type HttpProxyRoutes, httpProxyRoutes } from "./http-proxy-routes.ts";
-import { gatewayListeners, httpProxyListeners, inboundListener, serviceListeners, tcpServiceListener } from "./listeners.ts";
+import { connectionListener, httpProxyListeners, inboundListener, serviceListeners } from "./listeners.ts";
 import { type ClusterKey, outboundClusterName } from "./names.ts";
-import { type ProxyResources, resourceOrigin, type TranslatedResource, type Translation, uniqueOrigins } from "./resource.ts";
+import { type ProxyResources, resourceOrigin, type TranslatedResource, type Translation } from "./resource.ts";
 import type { RoutingResource } from "./route-configurations.ts";
-import { serviceRoutes } from "./service-routes.ts";
+import { serviceRoutes, sidecarPlace } from "./service-routes.ts";
 import { indexVirtualServices } from "./virtual-services.ts";
 
 export interface TranslateOptions {
@@ -56,14 +58,16 @@ function createTools(mesh: Mesh, { filter }: TranslateOptions) {
   };
 }
 
-/** Names the callers for whom routes are the same: one namespace, one locality, and equal values of the labels that any rule asks for. */
+/** Names the callers for whom routes are the same: one view of the mesh, one locality, and equal values of the labels that any rule asks for. */
 function createAudiences(mesh: Mesh): (proxy: Proxy) => string {
   const matches = mesh.virtualServices.flatMap(({ spec }) => spec.http.flatMap(({ match }) => match));
   const rules = [...mesh.destinationRules.values()].flat();
   const selectors = [...matches.map(({ sourceLabels }) => sourceLabels), ...rules.map(({ spec }) => spec.workloadSelector?.matchLabels ?? {})];
   const names = [...new Set(selectors.flatMap((selector) => Object.keys(selector)))].sort();
-  return ({ kind, namespace, locality, labels }) =>
-    JSON.stringify([kind, namespace, locality.region, locality.zone, locality.subzone, names.map((name) => labels[name] ?? null)]);
+  return (proxy) => {
+    const { kind, locality, labels } = proxy;
+    return JSON.stringify([kind, scopeOf(mesh, proxy).name, locality.region, locality.zone, locality.subzone, names.map((name) => labels[name] ?? null)]);
+  };
 }
 
 interface Collector {
@@ -109,10 +113,11 @@ function collectSidecar(proxy: Proxy, tools: Tools, collector: Collector): void 
   collector.add(...tools.filterResources(tools.generationOf(proxy.id)));
 }
 
-/** A service that is gone, or hidden from the proxy's namespace, has no listener. */
+/** A service that is gone, or outside of what the proxy sees, has no listener. */
 function collectService(proxy: Proxy, outbound: ServiceListener, tools: Tools, collector: Collector): void {
   const { mesh } = tools;
-  const host = visibleHost(mesh, outbound.hostname, proxy.namespace);
+  const scope = scopeOf(mesh, proxy);
+  const host = scope.sees(outbound.hostname, outbound.port) ? scope.hosts.get(outbound.hostname) : undefined;
   const port = host?.ports.find(({ number }) => number === outbound.port);
   if (host === undefined || port === undefined || port.protocol === "udp") return;
   const origin = resourceOrigin(host.service);
@@ -121,20 +126,19 @@ function collectService(proxy: Proxy, outbound: ServiceListener, tools: Tools, c
     collector.addRouting(tools.serviceRoutes(proxy, host, port.number));
     return;
   }
-  const { entries } = resolveDestination(mesh, proxy, host.namespace, { host: host.hostname, port: { number: port.number } }, port.number);
-  for (const { cluster } of entries) collector.addCluster(cluster);
-  const shares = entries.map(({ cluster, share }) => ({ cluster: outboundClusterName(cluster), weight: share }));
-  collector.add(tcpServiceListener(proxy, outbound, shares, origin));
+  const routes = serviceConnections(sidecarPlace(mesh, proxy, port.number), tools.virtualServices.forHost(host.hostname, proxy), host, port.number);
+  for (const { clusters } of routes) for (const cluster of clusters) collector.addCluster(cluster);
+  collector.add(connectionListener(proxy, outbound, routes, origin));
 }
 
 function collectGateway(proxy: Proxy, tools: Tools, collector: Collector): void {
   const { mesh, virtualServices } = tools;
   for (const port of proxy.gatewayPorts) {
-    const servers = serversAt(mesh, proxy, port.number);
-    if (servers.length === 0) continue;
-    const origins = uniqueOrigins(servers.map(({ gateway }) => resourceOrigin(gateway)));
-    collector.add(...gatewayListeners(proxy, port, origins));
-    collector.addRouting(gatewayRoutes(mesh, virtualServices, proxy, port.number, servers));
+    const { servers } = serversAt(mesh, proxy, port.number);
+    const { listeners, routes, clusters } = gatewayPort(mesh, virtualServices, proxy, port, servers);
+    collector.add(...listeners);
+    for (const route of routes) collector.addRouting(route);
+    for (const cluster of clusters) collector.addCluster(cluster);
   }
   collector.add(...tools.filterResources(tools.generationOf(proxy.id)));
 }

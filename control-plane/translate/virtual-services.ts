@@ -1,14 +1,16 @@
-// Which VirtualService speaks for a host at the sidecars, and which bind to a gateway.
+// Which VirtualServices speak for a host at the sidecars, and which bind to a gateway.
 import { gatewaysOf, MESH_GATEWAY } from "../mesh/gateways.ts";
-import { hostMatches, isExported, resolveHostname } from "../mesh/hosts.ts";
+import { hostMatches, resolveHostname } from "../mesh/hosts.ts";
+import type { Proxy } from "../mesh/instance.ts";
 import type { Mesh } from "../mesh/mesh.ts";
+import { scopeOf } from "../mesh/scope.ts";
 import { compareText } from "../model/diagnostic.ts";
 import type { VirtualService } from "../model/resource.ts";
 
 /** VirtualServices by what they bind to. */
 export interface VirtualServiceIndex {
-  /** The one that speaks for a host in a namespace's sidecars: the most specific host, then the first in order; the others are ignored, as in Istio. */
-  readonly forHost: (hostname: string, namespace: string) => VirtualService | undefined;
+  /** Those that speak for a host at a sidecar, in the mesh's order: those of the most specific host pattern that has any. */
+  readonly forHost: (hostname: string, proxy: Proxy) => readonly VirtualService[];
   /** Hosts that VirtualServices for sidecars name, wildcards included, in byte order. */
   readonly hostnames: readonly string[];
   /** By gateway key, in order. */
@@ -20,20 +22,20 @@ export function indexVirtualServices(mesh: Mesh): VirtualServiceIndex {
   const byHost = new Map<string, VirtualService[]>();
   const byGateway = new Map<string, VirtualService[]>();
   for (const virtualService of mesh.virtualServices) {
-    if (virtualService.spec.http.length === 0) continue;
     for (const gateway of gatewaysOf(virtualService)) {
       if (gateway !== MESH_GATEWAY) append(byGateway, gateway, virtualService);
-      else for (const host of virtualService.spec.hosts) append(byHost, resolveHostname(mesh, host, virtualService.namespace), virtualService);
+      else for (const host of virtualService.spec.hosts) append(byHost, resolveHostname(mesh, host, virtualService.namespace).toLowerCase(), virtualService);
     }
   }
   const wildcards = [...byHost.keys()].filter((host) => host.startsWith("*")).sort((a, b) => b.length - a.length || compareText(a, b));
   return {
-    forHost: (hostname, namespace) => {
+    forHost: (hostname, proxy) => {
+      const { holds } = scopeOf(mesh, proxy);
       for (const host of [hostname, ...wildcards.filter((pattern) => pattern !== hostname && hostMatches(pattern, hostname))]) {
-        const found = byHost.get(host)?.find((virtualService) => isExported(virtualService.spec.exportTo, virtualService.namespace, namespace));
-        if (found !== undefined) return found;
+        const found = (byHost.get(host) ?? []).filter(holds);
+        if (found.length > 0) return found;
       }
-      return undefined;
+      return [];
     },
     hostnames: [...byHost.keys()].sort(compareText),
     ofGateway: (key) => byGateway.get(key) ?? [],

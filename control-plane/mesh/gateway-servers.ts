@@ -1,0 +1,112 @@
+// The servers of all Gateways that one proxy serves at one port, and whether each can be: what stands in the way of one leaves the port to the others.
+import type { GatewayServer } from "../model/gateway.ts";
+import type { Gateway } from "../model/resource.ts";
+import { clientCaNamed, credentialNamed, credentialNames } from "./credentials.ts";
+import { gatewaysServedBy } from "./gateways.ts";
+import type { Proxy } from "./instance.ts";
+import type { Mesh } from "./mesh.ts";
+
+/** How a server reads what comes to it. `terminates`: it opens TLS. */
+export type ServerKind =
+  | { readonly kind: "http" }
+  | { readonly kind: "https" }
+  /** TLS that is opened, with bytes inside. */
+  | { readonly kind: "tls" }
+  /** TLS that is passed on as it is, by its SNI. */
+  | { readonly kind: "passthrough" }
+  | { readonly kind: "tcp" };
+
+/** A server of a Gateway that the proxy serves at one port. */
+export interface ServedServer {
+  /** `namespace/name` of the Gateway. */
+  readonly key: string;
+  readonly gateway: Gateway;
+  readonly server: GatewayServer;
+  /** Its place in the Gateway. */
+  readonly index: number;
+  readonly as: ServerKind["kind"];
+}
+
+/** A server that cannot be served, and why. */
+export interface ServerProblem {
+  readonly gateway: Gateway;
+  readonly index: number;
+  readonly field: readonly (string | number)[];
+  readonly what: string;
+  readonly fix: string;
+}
+
+/** The servers at a port in the mesh's order of their Gateways. Those of another sort than the first are set aside: one port speaks one protocol. */
+export function serversAt(mesh: Mesh, proxy: Proxy, port: number): { readonly servers: readonly ServedServer[]; readonly problems: readonly ServerProblem[] } {
+  const servers: ServedServer[] = [];
+  const problems: ServerProblem[] = [];
+  for (const [key, gateway] of gatewaysServedBy(mesh, proxy)) {
+    for (const [index, server] of gateway.spec.servers.entries()) {
+      if (server.port.number !== port) continue;
+      const as = kindOf(server);
+      const problem = as === undefined ? AUTO_PASSTHROUGH : (otherSort(as, servers) ?? certificateProblem(mesh, proxy, gateway, server));
+      if (problem !== undefined) problems.push({ gateway, index, ...problem });
+      else if (as !== undefined) servers.push({ key, gateway, server, index, as });
+    }
+  }
+  return { servers, problems };
+}
+
+type Problem = Omit<ServerProblem, "gateway" | "index">;
+
+const AUTO_PASSTHROUGH: Problem = {
+  field: ["tls", "mode"],
+  what: "mode AUTO_PASSTHROUGH leads between meshes, which Weft does not do: this server does not listen",
+  fix: "use PASSTHROUGH, and a VirtualService with `tls:` that says where each SNI host goes",
+};
+
+/** Undefined for what is not served at all. Source: Istio, gateway.IsHTTPServer, IsTLSServer and IsPassThroughServer. */
+function kindOf({ port, tls }: GatewayServer): ServerKind["kind"] | undefined {
+  const protocol = port.protocol.toUpperCase();
+  const mode = tls?.mode ?? "PASSTHROUGH";
+  if (protocol !== "HTTPS" && protocol !== "TLS") return /^(HTTP|HTTP2|GRPC|GRPC-WEB)$/.test(protocol) ? "http" : "tcp";
+  if (mode === "AUTO_PASSTHROUGH") return undefined;
+  if (mode === "PASSTHROUGH") return "passthrough";
+  return protocol === "HTTPS" ? "https" : "tls";
+}
+
+function sortOf(kind: ServerKind["kind"]): string {
+  return kind === "http" ? "plain HTTP" : kind === "tcp" ? "plain TCP" : "TLS";
+}
+
+function otherSort(kind: ServerKind["kind"], [first]: readonly ServedServer[]): Problem | undefined {
+  if (first === undefined || sortOf(first.as) === sortOf(kind)) return undefined;
+  const { line, file } = first.gateway.locate(["spec", "servers", first.index]);
+  return {
+    field: ["port"],
+    what: `this port is ${sortOf(kind)} here and ${sortOf(first.as)} at ${file}:${line}, which comes first: this server does not listen`,
+    fix: "give one of the two another port",
+  };
+}
+
+/** A certificate that is missing or cannot be used. */
+function certificateProblem(mesh: Mesh, proxy: Proxy, gateway: Gateway, { tls }: GatewayServer): Problem | undefined {
+  if (tls === undefined || tls.mode === undefined || tls.mode === "PASSTHROUGH" || tls.mode === "ISTIO_MUTUAL") return undefined;
+  const names = credentialNames(tls);
+  const asks = tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL";
+  const field = tls.credentialNames.length > 0 ? ["tls", "credentialNames"] : ["tls", "credentialName"];
+  for (const name of names) {
+    const lookup = credentialNamed(mesh, proxy, gateway, name);
+    const what =
+      lookup.kind === "unusable" ? lookup.what : lookup.credential.certificate === undefined ? `the Secret ${name} has no tls.crt with a tls.key` : undefined;
+    if (what !== undefined) return noCertificate(field, what);
+  }
+  const caName = tls.caCertCredentialName ?? "";
+  const ca =
+    caName !== "" ? credentialNamed(mesh, proxy, gateway, caName) : asks && names[0] !== undefined ? clientCaNamed(mesh, proxy, gateway, names[0]) : undefined;
+  if (ca?.kind === "unusable") return noCertificate(caName === "" ? field : ["tls", "caCertCredentialName"], ca.what);
+  return undefined;
+}
+
+function noCertificate(field: readonly string[], what: string): Problem {
+  return {
+    field,
+    what: `${what}, so nobody is answered here; the port serves its other servers`,
+    fix: "put a Secret of type kubernetes.io/tls with tls.crt and tls.key beside the Gateway: kubectl create secret tls NAME --cert … --key … --dry-run=client -o yaml",
+  };
+}
