@@ -19,7 +19,15 @@ async function read(...args: readonly string[]): Promise<Ran> {
       called.push(name, ...given);
       return 7;
     };
-  const actions = { up: act("up"), stopStart: act("stopStart"), ps: act("ps"), logs: act("logs"), explain: act("explain"), test: act("test") };
+  const actions = {
+    init: act("init"),
+    up: act("up"),
+    stopStart: act("stopStart"),
+    ps: act("ps"),
+    logs: act("logs"),
+    explain: act("explain"),
+    test: act("test"),
+  };
   const program = createProgram({ ...actions, certShow: act("certShow"), certRotate: act("certRotate") }, (code) => {
     exitCode = code;
   });
@@ -40,6 +48,7 @@ describe("the command line", () => {
     { args: ["cert", "show", "product-a", "-o", "json"], called: ["certShow", "product-a", { output: "json" }] },
     { args: ["cert", "rotate"], called: ["certRotate", {}] },
     { args: ["cert", "rotate", "--root"], called: ["certRotate", { root: true }] },
+    { args: ["init", "deploy"], called: ["init", "deploy"] },
     { args: ["up", "examples/shop"], called: ["up", "examples/shop", { output: "text" }] },
     {
       args: ["up", "x", "--output", "json", "--gateway-port", "0", "--state", "/tmp/s"],

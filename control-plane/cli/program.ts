@@ -11,6 +11,7 @@ import type { UpOptions } from "./up.ts";
 
 /** What each command does. Resolves with the exit code; rejects with a CommandError. */
 export interface Actions extends RoutingToolActions {
+  readonly init: (folder: string) => Promise<number>;
   readonly up: (folder: string, options: UpOptions) => Promise<number>;
   readonly stopStart: (action: "stop" | "start", workload: string, options: StopStartOptions) => Promise<number>;
   readonly ps: (options: PsOptions) => Promise<number>;
@@ -56,6 +57,19 @@ Ctrl-C ends every process in order; a second Ctrl-C ends them at once.
 ${EXIT_CODES}`,
     )
     .action(async (folder: string, options: UpOptions) => done(await actions.up(folder, options)));
+
+  command(program, "init <folder>", "write the local file of a folder: which command, or which declared answers, stand for each image")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ weft init deploy/                     writes deploy/weft.yaml, and says what it could not guess
+
+It looks for each image's source in the folders around, by name, and for how it is started in Dockerfile, package.json, go.mod, pom.xml,
+build.gradle, pyproject.toml, requirements.txt, Cargo.toml. What it cannot guess becomes a stub. A file that exists is never written over.
+${EXIT_CODES}`,
+    )
+    .action(async (folder: string) => done(await actions.init(folder)));
 
   for (const action of ["stop", "start"] as const) {
     command(program, `${action} <workload>`, action === "stop" ? "stop a workload of a running mesh on purpose" : "start a workload again that was stopped")
