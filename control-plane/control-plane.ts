@@ -8,9 +8,10 @@ import type { ControlPlaneMessage, RunnerMessage } from "./local/protocol.ts";
 import { buildMesh } from "./mesh/build.ts";
 import type { Instance, Proxy } from "./mesh/instance.ts";
 import { compareDiagnostics, type Diagnostic } from "./model/diagnostic.ts";
+import { createSecretJoiner, gatewaySecrets, NO_SECRETS } from "./snapshot/gateway-secrets.ts";
 import { EMPTY_QUARANTINE, type Quarantine, quarantined } from "./snapshot/quarantine.ts";
 import { removalDelayMs } from "./snapshot/removal-delay.ts";
-import { renewSecrets } from "./snapshot/secrets.ts";
+import { type ProxySecrets, renewSecrets } from "./snapshot/secrets.ts";
 import { buildSnapshot, type Snapshot } from "./snapshot/snapshot.ts";
 import { watchDirectory } from "./source/directory.ts";
 import { loadLastGood, saveLastGood } from "./source/last-good-file.ts";
@@ -83,11 +84,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
   };
 
+  const joinSecrets = createSecretJoiner();
+  let credentials: ReadonlyMap<string, ReturnType<typeof gatewaySecrets>> = new Map();
+  /** A proxy's own identity, and the certificates that its Gateways name. */
+  const secretsOf = (proxyId: string): ProxySecrets => joinSecrets(proxyId, identity?.secretsOf(proxyId) ?? NO_SECRETS, credentials.get(proxyId));
+
   /** Renewed certificates need no translation: only these proxies get another snapshot. */
   const renew = (proxyIds: readonly string[]): void => {
     if (snapshot === undefined || identity === undefined) return;
     revision += 1;
-    snapshot = renewSecrets(snapshot, proxyIds, identity.secretsOf, revision);
+    snapshot = renewSecrets(snapshot, proxyIds, secretsOf, revision);
     xds.publish(snapshot);
   };
   const identity: MeshIdentity | undefined =
@@ -126,6 +132,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     identity?.setTrustDomain(mesh.settings.trustDomain);
     const generationOf = (proxyId: string): number => generations.get(proxyId) ?? 0;
     const translation = translate(mesh, { filter: { wasm: options.wasm, generationOf, ...(options.testFilter ? { test: options.testFilter } : {}) } });
+    credentials = new Map(mesh.proxies.map((proxy) => [proxy.id, gatewaySecrets(mesh, proxy)]));
     revision += 1;
     snapshot = buildSnapshot({
       previous: snapshot,
@@ -134,7 +141,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       accepted: xds.accepted(),
       revision,
       removalDelayMs: options.testEdits === "unordered" ? 0 : removalDelayMs(effective.resources.virtualServices),
-      ...(identity === undefined ? {} : { secretsOf: identity.secretsOf }),
+      secretsOf,
     });
     quarantine = snapshot.quarantine;
     const answered = due;

@@ -29,11 +29,14 @@ export function gatewaySecrets(mesh: Mesh, proxy: Proxy): ReadonlyMap<string, En
 
 const NONE: ReadonlyMap<string, EncodedResource> = new Map();
 
+/** Of a proxy without an identity. */
+export const NO_SECRETS: ProxySecrets = { resources: NONE, awaited: new Set() };
+
 /** Both kinds of secrets of a proxy; the same object for the same two, as streams compare them by identity. */
-export function createSecretJoiner(): (proxyId: string, identity: ProxySecrets, gateway: ReadonlyMap<string, EncodedResource>) => ProxySecrets {
+export function createSecretJoiner(): (proxyId: string, identity: ProxySecrets, gateway: ReadonlyMap<string, EncodedResource> | undefined) => ProxySecrets {
   const made = new Map<string, { readonly identity: ProxySecrets; readonly gateway: string; readonly joined: ProxySecrets }>();
   return (proxyId, identity, gateway) => {
-    if (gateway.size === 0) return identity;
+    if (gateway === undefined || gateway.size === 0) return identity;
     const key = [...gateway.values()].map(({ name, version }) => `${name} ${version}`).join("\n");
     const known = made.get(proxyId);
     if (known !== undefined && known.identity === identity && known.gateway === key) return known.joined;

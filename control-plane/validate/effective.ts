@@ -37,7 +37,7 @@ export function effectiveResources(files: ReadonlyMap<string, ParsedFile>, lastG
   const settlement = settle(right, lastGood.settled);
   const next: LastGood = { version: 1, resources: right.map(({ remembered }) => remembered), settled: settlement.settled };
   return {
-    resources: byKind(settlement.served.map(({ resource }) => resource).sort(compareResources)),
+    resources: resourcesByKind(settlement.served.map(({ resource }) => resource).sort(compareResources)),
     diagnostics: [...findings.flatMap((file) => file.diagnostics), ...duplicates, ...settlement.diagnostics],
     lastGood: sameRemembered(next.resources, lastGood.resources) && sameRemembered(next.settled, lastGood.settled) ? lastGood : next,
   };
@@ -137,8 +137,8 @@ function compareResources(a: AnyResource, b: AnyResource): number {
   return compareText(a.kind, b.kind) || compareText(a.namespace, b.namespace) || compareText(a.name, b.name);
 }
 
-/** `resources` sorted into their kinds; each kind keeps the order. */
-function byKind(resources: readonly AnyResource[]): Resources {
+/** Resources sorted into their kinds; each kind keeps the order. */
+export function resourcesByKind(resources: readonly AnyResource[]): Resources {
   const of = <Kind extends AnyResource["kind"]>(kind: Kind): readonly (AnyResource & { kind: Kind })[] =>
     resources.filter((resource): resource is AnyResource & { kind: Kind } => resource.kind === kind);
   return {
