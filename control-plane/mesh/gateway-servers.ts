@@ -44,9 +44,10 @@ export function serversAt(mesh: Mesh, proxy: Proxy, port: number): { readonly se
     for (const [index, server] of gateway.spec.servers.entries()) {
       if (server.port.number !== port) continue;
       const as = kindOf(server);
-      const problem = as === undefined ? AUTO_PASSTHROUGH : (otherSort(as, servers) ?? certificateProblem(mesh, proxy, gateway, server));
+      if (as === undefined) continue;
+      const problem = otherSort(as, servers) ?? certificateProblem(mesh, proxy, gateway, server);
       if (problem !== undefined) problems.push({ gateway, index, ...problem });
-      else if (as !== undefined) servers.push({ key, gateway, server, index, as });
+      else servers.push({ key, gateway, server, index, as });
     }
   }
   return { servers, problems };
@@ -54,16 +55,11 @@ export function serversAt(mesh: Mesh, proxy: Proxy, port: number): { readonly se
 
 type Problem = Omit<ServerProblem, "gateway" | "index">;
 
-const AUTO_PASSTHROUGH: Problem = {
-  field: ["tls", "mode"],
-  what: "mode AUTO_PASSTHROUGH leads between meshes, which Weft does not do: this server does not listen",
-  fix: "use PASSTHROUGH, and a VirtualService with `tls:` that says where each SNI host goes",
-};
-
-/** Undefined for what is not served at all. Source: Istio, gateway.IsHTTPServer, IsTLSServer and IsPassThroughServer. */
+/** Undefined for what is not served at all, which validation has named. Source: Istio, gateway.IsHTTPServer, IsTLSServer and IsPassThroughServer. */
 function kindOf({ port, tls }: GatewayServer): ServerKind["kind"] | undefined {
   const protocol = port.protocol.toUpperCase();
   const mode = tls?.mode ?? "PASSTHROUGH";
+  if (protocol === "UDP" || protocol === "HTTP_PROXY") return undefined;
   if (protocol !== "HTTPS" && protocol !== "TLS") return /^(HTTP|HTTP2|GRPC|GRPC-WEB)$/.test(protocol) ? "http" : "tcp";
   if (mode === "AUTO_PASSTHROUGH") return undefined;
   if (mode === "PASSTHROUGH") return "passthrough";

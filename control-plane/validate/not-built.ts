@@ -16,15 +16,6 @@ export interface NotBuilt {
 
 const IGNORED = "the mesh acts as if it were not there";
 
-const VIRTUAL_SERVICE: readonly NotBuilt[] = (
-  [
-    ["tls", "TLS connections go to the service that was called"],
-    ["tcp", "TCP connections go to the service that was called"],
-    ["http.*.delegate", "the route answers 404"],
-    ["http.*.corsPolicy", IGNORED],
-  ] as const
-).map(([path, instead]) => ({ kind: "VirtualService", path: ["spec", ...path.split(".")], instead }));
-
 const POLICY_FIELDS: readonly (readonly [path: string, instead: string, unless?: (value: unknown) => boolean])[] = [
   ["tunnel", "connections are not tunnelled"],
   ["proxyProtocol", "no PROXY protocol is sent"],
@@ -50,16 +41,17 @@ const DESTINATION_RULE: readonly NotBuilt[] = [
 const GATEWAY: readonly NotBuilt[] = [
   {
     kind: "Gateway",
-    path: ["spec", "servers", "*", "tls"],
-    instead: "the server does not listen unless its protocol is HTTP, and then without TLS",
-    unless: (value) => isOfMode(value) && value.mode === undefined && value.httpsRedirect === true,
+    path: ["spec", "servers", "*", "tls", "mode"],
+    instead: "AUTO_PASSTHROUGH leads between meshes, and the server does not listen",
+    alternative: "use PASSTHROUGH, and a VirtualService with `tls:` that says where each SNI host goes",
+    unless: (value) => value !== "AUTO_PASSTHROUGH",
   },
   { kind: "Gateway", path: ["spec", "servers", "*", "bind"], instead: "the server listens on the gateway's address" },
   {
     kind: "Gateway",
     path: ["spec", "servers", "*", "port", "protocol"],
     instead: "the server does not listen",
-    unless: (value) => /^(http|http2|grpc|grpc-web)$/i.test(String(value)),
+    unless: (value) => !/^(udp|http_proxy)$/i.test(String(value)),
   },
 ];
 
@@ -89,7 +81,7 @@ const MESH_CONFIG: readonly NotBuilt[] = [
 ];
 
 /** The one table. */
-export const NOT_BUILT: readonly NotBuilt[] = [...KINDS, ...MESH_CONFIG, ...VIRTUAL_SERVICE, ...DESTINATION_RULE, ...GATEWAY];
+export const NOT_BUILT: readonly NotBuilt[] = [...KINDS, ...MESH_CONFIG, ...DESTINATION_RULE, ...GATEWAY];
 
 /** A warning for each field of a resource that is not built yet. */
 export function checkNotBuilt(resource: AnyResource): readonly Problem[] {

@@ -78,7 +78,6 @@ spec:
         "reviews.yaml:32:9 WEFT0322 error 200 is not a redirect. Fix: use a code from 300 to 399; 301 is the default.",
         "reviews.yaml:33:7 WEFT0340 error a route cannot have both fault and redirect. Fix: remove one, or make two routes with a match each.",
         "reviews.yaml:35:11 WEFT0324 error 42 is not the status of a response. Fix: use a status from 200 to 599.",
-        "reviews.yaml:36:7 WEFT0399 warning corsPolicy is not implemented: the mesh acts as if it were not there. Fix: remove it, or leave it for a cluster with Istio.",
         "reviews.yaml:39:7 WEFT0355 warning no request reaches this route: route #2 before it has no match and takes all. Fix: move the route without a match to the end.",
       ]
     `);
