@@ -2,6 +2,7 @@
 // Source: getyourguide/istio-config-validator, internal/pkg/unit/unit.go.
 import { isDeepStrictEqual } from "node:util";
 import type { Resources, VirtualService } from "../model/resource.ts";
+import type { HttpRoute } from "../model/virtual-service.ts";
 import type { FilterInstance } from "../simulate/decide.ts";
 import type { PassedOver } from "../what-if/passed.ts";
 import type { WrittenRoute } from "../what-if/written-routes.ts";
@@ -20,9 +21,13 @@ export interface CaseResult {
 
 /** Runs cases against one set of files. */
 export function createCaseRunner(texts: ReadonlyMap<string, string>, filter: FilterInstance): (test: ValidatorCase) => readonly CaseResult[] {
-  const roots = openOfflineMesh(texts, withoutGateways);
+  let written: readonly VirtualService[] = [];
+  const roots = openOfflineMesh(texts, (resources) => {
+    written = resources.virtualServices;
+    return withoutGateways(resources);
+  });
   const delegates = new Map<string, OfflineMesh>();
-  const written = (mesh: OfflineMesh, authority: string, method: string, path: string, headers: ValidatorCase["request"]["headers"]) => {
+  const answerOf = (mesh: OfflineMesh, authority: string, method: string, path: string, headers: ValidatorCase["request"]["headers"]) => {
     const asked = parseRequest(method, `http://${authority}${path}`, Object.entries(headers));
     const [caller] = mesh.imagined.running.workloads;
     const route = mesh.findAt({ from: caller?.instance, namespace: undefined, asked }, caller?.httpProxy ?? "");
@@ -37,24 +42,28 @@ export function createCaseRunner(texts: ReadonlyMap<string, string>, filter: Fil
   return (test) =>
     requestsOf(test).map(({ authority, method, uri }) => {
       const path = uri.replace(/[?#].*$/s, "");
-      const root = written(roots, authority, method, path, test.request.headers);
-      const target = root.written?.route.delegate;
+      const root = answerOf(roots, authority, method, path, test.request.headers);
+      const target = asWritten(written, root.written)?.delegate;
       const found: Difference[] = [];
       let answer = root;
       if (target !== undefined && test.delegate !== undefined) found.push(...compare("delegate", test.delegate, target, test.wantMatch));
       if (target !== undefined && test.route !== undefined) {
-        const delegate = roots.imagined.resources.virtualServices.find(
-          ({ name, namespace }) => name === target.name && (target.namespace === undefined || namespace === target.namespace),
-        );
+        const delegate = written.find(({ name, namespace }) => name === target.name && (target.namespace === undefined || namespace === target.namespace));
         if (delegate === undefined) found.push({ field: "delegate", expected: `a VirtualService ${target.name}`, actual: "none" });
-        else answer = written(delegateMesh(delegate, authority.replace(/:\d+$/, "")), authority, method, path, test.request.headers);
+        else answer = answerOf(delegateMesh(delegate, authority.replace(/:\d+$/, "")), authority, method, path, test.request.headers);
       }
-      const { route } = answer.written ?? {};
+      const route = asWritten(written, answer.written);
       for (const field of ["route", "rewrite", "fault", "headers", "redirect"] as const) {
         if (test[field] !== undefined) found.push(...compare(field, test[field], route?.[field] ?? (field === "route" ? [] : undefined), test.wantMatch));
       }
       return { name: `${method} ${authority}${uri}`, differences: found, passed: answer.passed, written: answer.written };
     });
+}
+
+/** An entry before it was adapted. */
+function asWritten(virtualServices: readonly VirtualService[], adapted: WrittenRoute | undefined): HttpRoute | undefined {
+  const { namespace, name } = adapted?.virtualService ?? {};
+  return virtualServices.find((virtualService) => virtualService.name === name && virtualService.namespace === namespace)?.spec.http[adapted?.index ?? -1];
 }
 
 /** All combinations, in the order of the file. */
@@ -75,7 +84,7 @@ function withoutGateways(resources: Resources): Resources {
     const http = virtualService.spec.http.map((route) => ({
       ...route,
       match: route.match.map((match) => ({ ...match, gateways: [] })),
-      ...(route.delegate === undefined ? {} : { directResponse: { status: 200 } }),
+      ...(route.delegate === undefined ? {} : { delegate: undefined, directResponse: { status: 200 } }),
     }));
     return { ...virtualService, spec: { ...virtualService.spec, gateways: [], exportTo: [], http } };
   });
