@@ -57,6 +57,8 @@ export interface Proxy {
   readonly locality: Locality;
   /** Its workload's connections are redirected to it, so that it knows where they were going; absent: programs call its listeners by their addresses. */
   readonly captures?: boolean;
+  /** The file with the roots that its machine trusts; absent: where Debian has it. */
+  readonly systemRoots?: string;
   readonly inbound: readonly InboundPort[];
   readonly outbound: readonly ServiceListener[];
   /** The HTTP proxy port (`HTTP_PROXY`), where the authority is real; sidecars only. */

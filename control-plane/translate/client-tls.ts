@@ -9,6 +9,7 @@ import {
 } from "../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import type { SdsSecretConfigSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import { type CommonTlsContextSchema, UpstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import type { ClientCredential } from "../mesh/client-credentials.ts";
 import type { Host, PortProtocol } from "../mesh/mesh.ts";
 import type { EffectivePolicy } from "../mesh/policy.ts";
 import { isHttp } from "../mesh/services.ts";
@@ -17,6 +18,7 @@ import { packAny } from "./any.ts";
 import { ADS } from "./config-source.ts";
 import { duration } from "./duration.ts";
 import type { Init } from "./init.ts";
+import { clientCaSecretName, gatewaySecretName } from "./names.ts";
 
 export type TransportSocketInit = Init<typeof TransportSocketSchema>;
 type Tls = NonNullable<EffectivePolicy["tls"]>;
@@ -28,8 +30,6 @@ export interface ClientTls {
   readonly http: Init<typeof UpstreamHttpProtocolOptionsSchema>;
   /** Whether names of requests are not all verified. */
   readonly insecure: boolean;
-  /** Names of the secrets that it takes. */
-  readonly secrets: readonly string[];
 }
 
 /** Where TLS goes. */
@@ -38,18 +38,13 @@ export interface TlsTarget {
   readonly protocol: PortProtocol;
   /** HTTP/2 is spoken inside. */
   readonly http2: boolean;
-  /** The proxy's namespace: where a credential is looked up, as in Istio. */
-  readonly namespace: string;
+  /** What the rule's credentialName means for the proxy. */
+  readonly credential: ClientCredential | undefined;
   readonly defaults: "weft" | "istio";
+  /** The file of the roots that the proxy's machine trusts. */
+  readonly systemRoots: string;
 }
 
-/** Name of the secret by which a proxy is given a credential: a Kubernetes Secret of its own namespace, or (`-cacert`) the roots that belong to one. */
-export function credentialSecret(namespace: string, credentialName: string): string {
-  return `kubernetes://${namespace}/${credentialName.replace(/^kubernetes:\/\//, "")}`;
-}
-
-/** Ending of the Secret that holds the roots for a credential. Source: Istio, SdsCaSuffix. */
-const ROOTS_SUFFIX = "-cacert";
 /** After it, a proxy goes on without the secret: its cluster then answers 503. */
 const SECRET_WAIT_MS = 5_000;
 
@@ -69,70 +64,55 @@ export function clientTls(tls: Tls | undefined, target: TlsTarget): ClientTls | 
   const dynamic = host?.resolution === "dynamic-dns" || host?.hostname.startsWith("*") === true;
   // Source: Istio, setAutoSniAndAutoSanValidation.
   const autoSanValidation = http && !skips && (dynamic || (autoSni && names.length === 0));
-  const { common, secrets } = tlsContext(tls, names, target);
+  const commonTlsContext = tlsContext(tls, names, target);
   return {
     socket: {
       name: "envoy.transport_sockets.tls",
-      configType: { case: "typedConfig", value: packAny(UpstreamTlsContextSchema, { commonTlsContext: common, ...(sni ? { sni } : {}) }) },
+      configType: { case: "typedConfig", value: packAny(UpstreamTlsContextSchema, { commonTlsContext, ...(sni ? { sni } : {}) }) },
     },
     http: { ...(autoSni ? { autoSni } : {}), ...(autoSanValidation ? { autoSanValidation } : {}) },
     insecure: !autoSni || !autoSanValidation,
-    secrets,
   };
 }
 
-interface Context {
-  readonly common: Init<typeof CommonTlsContextSchema>;
-  readonly secrets: readonly string[];
-}
+type ContextInit = Init<typeof CommonTlsContextSchema>;
 
-function tlsContext(tls: Tls, names: readonly string[], { namespace, http2 }: TlsTarget): Context {
-  const base: Init<typeof CommonTlsContextSchema> = {
+function tlsContext(tls: Tls, names: readonly string[], { credential, http2, systemRoots }: TlsTarget): ContextInit {
+  const base: ContextInit = {
     tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
     ...(http2 ? { alpnProtocols: ["h2"] } : {}),
   };
-  return tls.credentialName ? withSecrets(base, tls, names, namespace) : withFiles(base, tls, names);
+  return { ...base, ...(credential === undefined ? fromFiles(tls, names, systemRoots) : fromSecrets(credential, names)) };
 }
 
 /** Keys never stand in a resource: what a Secret holds comes by SDS. */
-function withSecrets(base: Init<typeof CommonTlsContextSchema>, tls: Tls, names: readonly string[], namespace: string): Context {
-  const identity = credentialSecret(namespace, tls.credentialName ?? "");
-  const roots = `${identity}${ROOTS_SUFFIX}`;
-  const mutual = tls.mode === "MUTUAL";
-  const verifies = tls.insecureSkipVerify !== true;
+function fromSecrets({ identity, roots }: ClientCredential, names: readonly string[]): ContextInit {
   return {
-    common: {
-      ...base,
-      ...(mutual ? { tlsCertificateSdsSecretConfigs: [bySds(identity)] } : {}),
-      validationContextType: verifies
-        ? {
+    ...(identity === undefined ? {} : { tlsCertificateSdsSecretConfigs: [bySds(gatewaySecretName(identity))] }),
+    validationContextType:
+      roots === undefined
+        ? { case: "validationContext", value: {} }
+        : {
             case: "combinedValidationContext",
-            value: { defaultValidationContext: namesOf(names), validationContextSdsSecretConfig: bySds(roots) },
-          }
-        : { case: "validationContext", value: {} },
-    },
-    secrets: [...(mutual ? [identity] : []), ...(verifies ? [roots] : [])],
+            value: { defaultValidationContext: namesOf(names), validationContextSdsSecretConfig: bySds(clientCaSecretName(roots)) },
+          },
   };
 }
 
 /** Files beside the proxy. Without roots of its own a client trusts those of the system, as in Istio. */
-function withFiles(base: Init<typeof CommonTlsContextSchema>, tls: Tls, names: readonly string[]): Context {
+function fromFiles(tls: Tls, names: readonly string[], systemRoots: string): ContextInit {
   const file = (filename: string) => ({ specifier: { case: "filename", value: filename } }) as const;
   const { clientCertificate, privateKey, caCertificates, caCrl } = tls;
   const identity =
     tls.mode === "MUTUAL" && clientCertificate && privateKey ? { certificateChain: file(clientCertificate), privateKey: file(privateKey) } : undefined;
   const roots: Init<typeof CertificateValidationContextSchema> =
-    caCertificates && caCertificates !== "system" ? { trustedCa: file(caCertificates) } : { systemRootCerts: {} };
+    caCertificates && caCertificates !== "system" ? { trustedCa: file(caCertificates) } : { trustedCa: file(systemRoots) };
   return {
-    common: {
-      ...base,
-      ...(identity === undefined ? {} : { tlsCertificates: [identity] }),
-      validationContextType: {
-        case: "validationContext",
-        value: tls.insecureSkipVerify === true ? {} : { ...roots, ...namesOf(names), ...(caCrl ? { crl: file(caCrl) } : {}) },
-      },
+    ...(identity === undefined ? {} : { tlsCertificates: [identity] }),
+    validationContextType: {
+      case: "validationContext",
+      value: tls.insecureSkipVerify === true ? {} : { ...roots, ...namesOf(names), ...(caCrl ? { crl: file(caCrl) } : {}) },
     },
-    secrets: [],
   };
 }
 

@@ -5,8 +5,8 @@ import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } 
 import { ClusterLoadAssignmentSchema } from "../gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import type { Mesh } from "../mesh/mesh.ts";
+import { clustersOf } from "../test/clusters-of.ts";
 import { deployment, meshOf, sidecar } from "../test/mesh-of.ts";
-import { createClusterTranslation } from "./clusters.ts";
 import type { ClusterKey } from "./names.ts";
 
 const ORDERS = "orders.default.svc.cluster.local";
@@ -33,7 +33,7 @@ ${["eu-1a", "eu-1b", "eu-1c", "us-1x"].map((zone, index) => deployment(`orders-$
 }
 
 const translated = (mesh: Mesh, workload = "product-a", key = KEY) => {
-  const [cluster, endpoints] = createClusterTranslation(mesh).outbound(sidecar(mesh, workload), key);
+  const [cluster, endpoints] = clustersOf(mesh).outbound(sidecar(mesh, workload), key);
   if (endpoints === undefined) throw new Error("no endpoint assignment");
   const assignment = fromBinary(ClusterLoadAssignmentSchema, endpoints.body);
   return {
@@ -136,13 +136,13 @@ describe("outbound clusters", () => {
       ["eu-1b", 1],
       ["us-1x", 2],
     ]);
-    const translation = createClusterTranslation(mesh);
+    const translation = clustersOf(mesh);
     expect(translation.outbound(sidecar(mesh, "product-a"), key)).toBe(translation.outbound(sidecar(mesh, "product-b"), key));
   });
 
   it("shares one object between proxies of one zone, and only between those", () => {
     const mesh = shop();
-    const translation = createClusterTranslation(mesh);
+    const translation = clustersOf(mesh);
     const [a, a2, b] = ["product-a", "product-a2", "product-b"].map((workload) => translation.outbound(sidecar(mesh, workload), KEY));
     expect(a2).toBe(a);
     expect(b).not.toBe(a);
@@ -183,7 +183,7 @@ describe("outbound clusters", () => {
 
   it("gives equal bytes for equal meshes", () => {
     const bodies = () =>
-      createClusterTranslation(shop())
+      clustersOf(shop())
         .outbound(sidecar(shop(), "product-a"), KEY)
         .map(({ body }) => body);
     expect(bodies()).toEqual(bodies());
@@ -313,7 +313,7 @@ describe("inbound clusters", () => {
     const proxy = sidecar(mesh, "orders-eu-1a");
     const [port] = proxy.inbound;
     if (port === undefined) throw new Error("no inbound port");
-    const resource = createClusterTranslation(mesh).inbound(proxy, port);
+    const resource = clustersOf(mesh).inbound(proxy, port);
     const cluster = fromBinary(ClusterSchema, resource.body);
     expect(resource).toMatchObject({ type: "cluster", name: "inbound|9090||", needs: [] });
     const address = cluster.loadAssignment?.endpoints[0]?.lbEndpoints[0]?.hostIdentifier;

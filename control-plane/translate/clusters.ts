@@ -1,10 +1,11 @@
 // Clusters: one per (host, port, subset), one more per zone where traffic is divided over zones, each with its endpoints; and the one to the application.
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Cluster_DiscoveryType, ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
+import { type ClientCredential, clientCredential } from "../mesh/client-credentials.ts";
 import { endpointsOf } from "../mesh/destination.ts";
 import { inboundProtocol } from "../mesh/inbound.ts";
-import { type InboundPort, type Locality, localityText, type Proxy } from "../mesh/instance.ts";
-import { type LocalityGroup, priorityLabel, type Viewpoint } from "../mesh/istio-locality.ts";
+import type { InboundPort, Locality, Proxy } from "../mesh/instance.ts";
+import type { LocalityGroup, Viewpoint } from "../mesh/istio-locality.ts";
 import { type LocalityPlan, localityPlan } from "../mesh/locality.ts";
 import type { Endpoint, Host, MergedRule, Mesh, PortProtocol } from "../mesh/mesh.ts";
 import { destinationRuleFor, type EffectivePolicy, policyFor } from "../mesh/policy.ts";
@@ -12,14 +13,16 @@ import { orderEndpoints, type PlacedEndpoint, viewName } from "../mesh/prioritie
 import { scopeOf } from "../mesh/scope.ts";
 import { UNIX_PREFIX } from "../mesh/workload-entries.ts";
 import { zoneName } from "../mesh/zones.ts";
-import type { TrafficPolicy } from "../model/destination-rule.ts";
+import { createAudiences } from "./audiences.ts";
 import { clientTls } from "./client-tls.ts";
 import { circuitBreakers, connectionFields, inboundHttpOptions, outboundHttpOptions, speaksHttp2 } from "./connection-pool.ts";
 import { CLUSTER_DEFAULTS } from "./defaults.ts";
+import { type Dependencies, dependenciesOf } from "./dependencies.ts";
 import { type Discovery, discoveryFields, discoveryOf, requestNames } from "./discovery.ts";
 import { envoyAddress, loadAssignment } from "./endpoints.ts";
 import type { Init } from "./init.ts";
 import { loadBalancing, localityConfig } from "./load-balancing.ts";
+import { type Remembered, rememberAfter } from "./memo.ts";
 import { type ClusterKey, inboundClusterName, outboundClusterName } from "./names.ts";
 import { outlierFields } from "./outlier-detection.ts";
 import { withProxyProtocol } from "./proxy-protocol.ts";
@@ -36,65 +39,44 @@ export interface ClusterTranslation {
   readonly inbound: (proxy: Proxy, port: InboundPort) => TranslatedResource;
 }
 
+/** Where Debian keeps the roots that it trusts; so does the image of Envoy. */
+const DEBIAN_ROOTS = "/etc/ssl/certs/ca-certificates.crt";
+
 type Translated = ReturnType<ClusterTranslation["outbound"]>;
 
-/** Makes the translation for one mesh. */
-export function createClusterTranslation(mesh: Mesh): ClusterTranslation {
-  const audienceOf = clusterAudiences(mesh);
-  const audiences = new Map<string, Map<string, Translated>>();
+/** Clusters by audience and name, handed from one translation to the next. */
+export type RememberedClusters = ReadonlyMap<string, Remembered<Translated>>;
+
+export interface ClusterOptions {
+  /** Names the proxies that all clusters are the same for. */
+  readonly audienceOf: (proxy: Proxy) => string;
+  readonly dependencies: Pick<Dependencies, "of">;
+  readonly former?: RememberedClusters | undefined;
+}
+
+/** Makes the translation for one mesh. Clusters that nothing has changed for are those of the former one. */
+export function createClusterTranslation(
+  mesh: Mesh,
+  { audienceOf, dependencies, former }: ClusterOptions = { audienceOf: createAudiences(mesh), dependencies: dependenciesOf(mesh, undefined) },
+): ClusterTranslation & { readonly remembered: RememberedClusters } {
+  const audiences = new Map<string, Remembered<Translated>>();
   const views = new Map<string, Translated>();
+  const translated = (proxy: Proxy, key: ClusterKey): Translated => {
+    const destination = destinationOf(mesh, proxy, key);
+    const resources = views.get(destination.view) ?? translateDestination(mesh, destination);
+    views.set(destination.view, resources);
+    return resources;
+  };
   return {
     outbound: (proxy, key) => {
-      const name = outboundClusterName(key);
       const audience = audienceOf(proxy);
-      const translated = audiences.get(audience) ?? new Map<string, Translated>();
-      audiences.set(audience, translated);
-      const known = translated.get(name);
-      if (known !== undefined) return known;
-      const destination = destinationOf(mesh, proxy, key);
-      const shared = views.get(destination.view);
-      const resources = shared ?? translateDestination(mesh, destination);
-      translated.set(name, resources);
-      views.set(destination.view, resources);
-      return resources;
+      const clusters = audiences.get(audience) ?? rememberAfter(former?.get(audience));
+      audiences.set(audience, clusters);
+      return clusters.recall(outboundClusterName(key), dependencies.of(key.hostname), () => translated(proxy, key));
     },
     inbound: (proxy, port) => inboundCluster(mesh, proxy, port),
+    remembered: audiences,
   };
-}
-
-/**
- * Names the proxies that all clusters are the same for: one view of the mesh, one place, and equal values of the labels that rules or failover priorities ask
- * for. Asked for each cluster of each proxy, so that what it costs is one look-up.
- */
-function clusterAudiences(mesh: Mesh): (proxy: Proxy) => string {
-  const names = labelsThatMatter(mesh);
-  const known = new WeakMap<Proxy, string>();
-  return (proxy) => {
-    const found = known.get(proxy);
-    if (found !== undefined) return found;
-    const { kind, namespace, locality, labels, captures } = proxy;
-    const scope = scopeOf(mesh, proxy).name;
-    const audience = JSON.stringify([kind, namespace, scope, captures === true, localityText(locality), names.map((name) => labels[name] ?? null)]);
-    known.set(proxy, audience);
-    return audience;
-  };
-}
-
-function labelsThatMatter(mesh: Mesh): readonly string[] {
-  const names = new Set<string>();
-  const ofPolicy = ({ loadBalancer }: Pick<TrafficPolicy, "loadBalancer">): void => {
-    const { localityLbSetting, zoneAwareLbSetting } = loadBalancer ?? {};
-    for (const entry of [...(localityLbSetting?.failoverPriority ?? []), ...(zoneAwareLbSetting?.failoverPriority ?? [])])
-      names.add(priorityLabel(entry).label);
-  };
-  for (const { spec } of [...mesh.destinationRules.values()].flat()) {
-    for (const name of Object.keys(spec.workloadSelector?.matchLabels ?? {})) names.add(name);
-    for (const policy of [spec.trafficPolicy, ...spec.subsets.map(({ trafficPolicy }) => trafficPolicy)]) {
-      if (policy !== undefined) for (const settings of [policy, ...policy.portLevelSettings]) ofPolicy(settings);
-    }
-  }
-  for (const entry of mesh.settings.localityLbSetting?.failoverPriority ?? []) names.add(priorityLabel(entry).label);
-  return [...names].sort();
 }
 
 /** A destination as one place sees it. */
@@ -104,7 +86,8 @@ interface SeenDestination {
   readonly serviceName: string;
   /** All that the cluster depends on, as text. */
   readonly view: string;
-  readonly namespace: string;
+  readonly credential: ClientCredential | undefined;
+  readonly systemRoots: string;
   readonly host: Host | undefined;
   readonly protocol: PortProtocol;
   readonly rule: MergedRule | undefined;
@@ -120,7 +103,11 @@ function destinationOf(mesh: Mesh, proxy: Proxy, key: ClusterKey): SeenDestinati
   const rule = destinationRuleFor(mesh, proxy, hostname);
   const policy = policyFor(rule, port, subset);
   const plan = localityPlan(mesh.settings, policy);
-  const discovery = discoveryOf(host, port, endpointsOf(host, rule, port, subset), policy, proxy);
+  const systemRoots = proxy.systemRoots ?? DEBIAN_ROOTS;
+  const credential = clientCredential(mesh, proxy, policy.tls);
+  // Without its certificates a cluster would call in the open: better not at all.
+  const endpoints = credential?.unusable === undefined ? endpointsOf(host, rule, port, subset) : [];
+  const discovery: Discovery = credential?.unusable === undefined ? discoveryOf(host, port, endpoints, policy, proxy) : { kind: "eds", endpoints: [] };
   const name = outboundClusterName(key);
   // A zone cluster is the same for every caller: its zone first, then that zone's region.
   const from = zone === undefined ? proxy : { locality: localityOfZone(zone, endpointsIn(discovery)), labels: {} };
@@ -130,8 +117,8 @@ function destinationOf(mesh: Mesh, proxy: Proxy, key: ClusterKey): SeenDestinati
   // Credentials are looked up in the proxy's namespace, so that only there clusters with one are alike.
   const credentials = policy.tls?.credentialName ? proxy.namespace : "";
   const byRule = rule === undefined ? "" : `${rule.namespace}/${rule.name} ${rule.from.length}`;
-  const view = [serviceName, byRule, host?.namespace ?? "", host === undefined ? "hidden" : "", discovery.kind, credentials].join("\n");
-  return { name, serviceName, view, namespace: proxy.namespace, host, protocol, rule, policy, plan, from, discovery };
+  const view = [serviceName, byRule, host?.namespace ?? "", host === undefined ? "hidden" : "", discovery.kind, credentials, systemRoots].join("\n");
+  return { name, serviceName, view, credential, systemRoots, host, protocol, rule, policy, plan, from, discovery };
 }
 
 function endpointsIn(discovery: Discovery): readonly Endpoint[] {
@@ -147,44 +134,38 @@ function translateDestination(mesh: Mesh, destination: SeenDestination): Transla
   const { name, serviceName, host, rule, plan, from, discovery } = destination;
   const origins = [...(rule?.from ?? []).map(resourceOrigin), ...(host === undefined ? [] : [resourceOrigin(host.service)])];
   const groups = orderEndpoints(mesh.settings.defaults, plan, from, endpointsIn(discovery));
-  const { init, secrets } = outboundCluster(mesh, destination, groups);
-  const body = toBinary(ClusterSchema, create(ClusterSchema, init));
-  const needs = secrets.map((secret) => `secret/${secret}`);
-  if (discovery.kind !== "eds") return [{ type: "cluster", name, body, origins, needs }];
-  const cluster: TranslatedResource = { type: "cluster", name, body, origins, needs: [`endpoint/${serviceName}`, ...needs] };
+  const body = toBinary(ClusterSchema, create(ClusterSchema, outboundCluster(mesh, destination, groups)));
+  if (discovery.kind !== "eds") return [{ type: "cluster", name, body, origins, needs: [] }];
+  const cluster: TranslatedResource = { type: "cluster", name, body, origins, needs: [`endpoint/${serviceName}`] };
   return [cluster, loadAssignment(serviceName, groups, plan.kind === "weights", origins)];
 }
 
-interface OutboundCluster {
-  readonly init: Init<typeof ClusterSchema>;
-  readonly secrets: readonly string[];
-}
+/** Envoy demands it of clusters whose names come from requests, though without TLS it means nothing. */
+const VERIFIED_NAMES = { autoSni: true, autoSanValidation: true } as const;
 
-function outboundCluster(mesh: Mesh, destination: SeenDestination, groups: readonly LocalityGroup<PlacedEndpoint>[]): OutboundCluster {
-  const { name, serviceName, namespace, host, protocol, policy, plan, discovery } = destination;
-  const defaults = CLUSTER_DEFAULTS[mesh.settings.defaults];
+function outboundCluster(mesh: Mesh, destination: SeenDestination, groups: readonly LocalityGroup<PlacedEndpoint>[]): Init<typeof ClusterSchema> {
+  const { name, serviceName, credential, systemRoots, host, protocol, policy, plan, discovery } = destination;
+  const inside = CLUSTER_DEFAULTS[mesh.settings.defaults];
+  const defaults = host?.external === true ? { ...inside, connectTimeoutMs: inside.externalConnectTimeoutMs } : inside;
   const { outlierDetection, panic } = outlierFields(policy.outlierDetection, defaults);
   const http2 = speaksHttp2(protocol, policy.connectionPool);
-  const tls = clientTls(policy.tls, { host, protocol, http2, namespace, defaults: mesh.settings.defaults });
+  const tls = clientTls(policy.tls, { host, protocol, http2, credential, defaults: mesh.settings.defaults, systemRoots });
   const found = discoveryFields(discovery, { name, serviceName }, groups, plan.kind === "weights", defaults);
   const chosen = discovery.kind === "original" || discovery.kind === "request-name" ? {} : loadBalancing(policy.loadBalancer);
   return {
-    init: {
-      name,
-      ...connectionFields(policy.connectionPool, defaults),
-      circuitBreakers: circuitBreakers(policy, defaults),
-      ...outboundHttpOptions(protocol, policy, defaults, tls?.http),
-      ...chosen,
-      ...found,
-      ...(discovery.kind === "request-name" && tls?.insecure ? { clusterDiscoveryType: requestNames(true) } : {}),
-      ...(outlierDetection && { outlierDetection }),
-      ...withProxyProtocol(tls === undefined ? {} : { transportSocket: tls.socket }, policy.proxyProtocol),
-      commonLbConfig: {
-        ...(discovery.kind === "eds" || discovery.kind === "strict-dns" ? localityConfig(plan) : {}),
-        ...(panic && { healthyPanicThreshold: panic }),
-      },
+    name,
+    ...connectionFields(policy.connectionPool, defaults),
+    circuitBreakers: circuitBreakers(policy, defaults),
+    ...outboundHttpOptions(protocol, policy, defaults, tls?.http ?? (discovery.kind === "request-name" ? VERIFIED_NAMES : {})),
+    ...chosen,
+    ...found,
+    ...(discovery.kind === "request-name" && tls?.insecure ? { clusterDiscoveryType: requestNames(true) } : {}),
+    ...(outlierDetection && { outlierDetection }),
+    ...withProxyProtocol(tls === undefined ? {} : { transportSocket: tls.socket }, policy.proxyProtocol),
+    commonLbConfig: {
+      ...(discovery.kind === "eds" || discovery.kind === "strict-dns" ? localityConfig(plan) : {}),
+      ...(panic && { healthyPanicThreshold: panic }),
     },
-    secrets: tls?.secrets ?? [],
   };
 }
 

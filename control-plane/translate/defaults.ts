@@ -3,6 +3,8 @@
 /** Times in milliseconds, counts as Envoy's fields want them. */
 export interface ClusterDefaults {
   readonly connectTimeoutMs: number;
+  /** The same to a host outside of the mesh. */
+  readonly externalConnectTimeoutMs: number;
   /** Connections, pending requests, requests and retries at once. */
   readonly limit: number;
   /** How long an unused connection to another proxy is kept. */
@@ -45,6 +47,8 @@ export const CLUSTER_DEFAULTS: Readonly<Record<"weft" | "istio", ClusterDefaults
     // A refused connection fails at once whatever this is. A black hole (a host that went without a word) costs it once per try, until outlier detection ejects
     // the host after three: 1.5 s, since a lost SYN is sent again after 1 s and must have its chance.
     connectTimeoutMs: 1_500,
+    // Far away, and there is often no other endpoint to turn to.
+    externalConnectTimeoutMs: 10_000,
     limit: NO_LIMIT,
     idleTimeoutMs: ONE_HOUR_MS,
     // Shorter than the keep-alive of common servers (Node.js: 5 s): who sends into a connection that the server is just closing loses the request, and a POST
@@ -68,6 +72,7 @@ export const CLUSTER_DEFAULTS: Readonly<Record<"weft" | "istio", ClusterDefaults
   // Source: Istio 1.32, MeshConfig.connectTimeout and dnsRefreshRate, pilot/pkg/networking/core/cluster_traffic_policy.go.
   istio: {
     connectTimeoutMs: 10_000,
+    externalConnectTimeoutMs: 10_000,
     limit: NO_LIMIT,
     idleTimeoutMs: ONE_HOUR_MS,
     inboundIdleTimeoutMs: ONE_HOUR_MS,

@@ -1,5 +1,7 @@
 // How a cluster finds its endpoints: told by the control plane, by DNS, by where a connection was going, or by the name in each request.
-import { Cluster_DiscoveryType, Cluster_DnsLookupFamily, Cluster_LbPolicy, type ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
+import { Cluster_DiscoveryType, Cluster_LbPolicy, type ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
+import { DnsLookupFamily } from "../gen/envoy/extensions/clusters/common/dns/v3/dns_pb.js";
+import { DnsClusterSchema } from "../gen/envoy/extensions/clusters/dns/v3/dns_cluster_pb.js";
 import { ClusterConfigSchema } from "../gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js";
 import type { Proxy } from "../mesh/instance.ts";
 import type { LocalityGroup } from "../mesh/istio-locality.ts";
@@ -92,9 +94,9 @@ export function discoveryFields(
     case "eds":
       return { clusterDiscoveryType: type("EDS"), edsClusterConfig: { edsConfig: ADS, serviceName: names.serviceName } };
     case "strict-dns":
-      return { clusterDiscoveryType: type("STRICT_DNS"), ...dnsFields(defaults), loadAssignment: assignment(names.name, groups, weighted) };
+      return { ...dnsFields(defaults, false), loadAssignment: assignment(names.name, groups, weighted) };
     case "logical-dns":
-      return { clusterDiscoveryType: type("LOGICAL_DNS"), ...dnsFields(defaults), loadAssignment: assignment(names.name, groups, false) };
+      return { ...dnsFields(defaults, true), loadAssignment: assignment(names.name, groups, false) };
     case "original":
       return {
         clusterDiscoveryType: type("ORIGINAL_DST"),
@@ -119,16 +121,17 @@ function type(name: keyof typeof Cluster_DiscoveryType): { readonly case: "type"
   return { case: "type", value: Cluster_DiscoveryType[name] };
 }
 
-/** Names are asked for again as often as their answers say. */
-function dnsFields({ dns }: ClusterDefaults): ClusterInit {
+/** Names are asked for again as often as their answers say. `logical`: the addresses of one name are one endpoint. */
+function dnsFields({ dns }: ClusterDefaults, logical: boolean): ClusterInit {
   const { refreshMs, failureRefreshMs, waits } = dns;
-  return {
-    dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
+  const typedConfig = packAny(DnsClusterSchema, {
+    dnsLookupFamily: DnsLookupFamily.V4_PREFERRED,
     respectDnsTtl: true,
     dnsRefreshRate: duration(refreshMs),
     ...(failureRefreshMs === undefined
       ? {}
       : { dnsFailureRefreshRate: { baseInterval: duration(failureRefreshMs.base), maxInterval: duration(failureRefreshMs.max) } }),
-    ...(waits ? {} : { waitForWarmOnInit: false }),
-  };
+    allAddressesInSingleEndpoint: logical,
+  });
+  return { clusterDiscoveryType: { case: "clusterType", value: { name: "envoy.clusters.dns", typedConfig } }, ...(waits ? {} : { waitForWarmOnInit: false }) };
 }

@@ -10,8 +10,8 @@ import { BootstrapSchema } from "../../control-plane/gen/envoy/config/bootstrap/
 import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from "../../control-plane/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ApiConfigSource_ApiType, ApiVersion } from "../../control-plane/gen/envoy/config/core/v3/config_source_pb.js";
 import { ClusterLoadAssignmentSchema } from "../../control-plane/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import { clustersOf } from "../../control-plane/test/clusters-of.ts";
 import { deployment, meshOf, sidecar } from "../../control-plane/test/mesh-of.ts";
-import { createClusterTranslation } from "../../control-plane/translate/clusters.ts";
 import { ensureEnvoy } from "../install.ts";
 
 const run = promisify(execFile);
@@ -29,6 +29,14 @@ const POLICIES: Readonly<Record<string, string>> = {
   split: "{outlierDetection: {splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 2}}",
   pool: "{connectionPool: {tcp: {connectTimeout: 1s, idleTimeout: 5s, maxConnectionDuration: 60s, tcpKeepalive: {time: 5s}}, http: {maxRequestsPerConnection: 9, h2UpgradePolicy: UPGRADE, http2KeepAlive: {interval: 5s, timeout: 1s}}}, retryBudget: {percent: 25}}",
   client: "{connectionPool: {http: {useClientProtocol: true}}}",
+  budget: "{retryBudget: {percent: 25, minRetryConcurrency: 5, budgetInterval: 10s}}",
+  codes: "{outlierDetection: {outlierDetectionHttpErrorCodes: [503, 429, 404]}}",
+  code: "{outlierDetection: {outlierDetectionHttpErrorCodes: [503]}}",
+  tls: "{tls: {mode: SIMPLE}}",
+  names: "{tls: {mode: SIMPLE, sni: orders.example.com, subjectAltNames: [orders.example.com, spiffe://x/orders, 10.0.0.1]}}",
+  unverified: "{tls: {mode: SIMPLE, insecureSkipVerify: true}}",
+  proxied: "{proxyProtocol: {version: V2}}",
+  both: "{proxyProtocol: {}, tls: {mode: SIMPLE, sni: orders.example.com}}",
 };
 
 function meshWith(trafficPolicy: string, port: string, defaults: string) {
@@ -53,9 +61,9 @@ ${["eu-1a", "eu-1b", "us-1x"].map((zone, index) => deployment(`orders-${zone}`, 
 }
 
 /** The clusters of one policy as they are, and each once more with its endpoints inside, so that those are read too. */
-function clustersOf(name: string, trafficPolicy: string, port: string, defaults: string): readonly Cluster[] {
+function everyCluster(name: string, trafficPolicy: string, port: string, defaults: string): readonly Cluster[] {
   const mesh = meshWith(trafficPolicy, port, defaults);
-  const translation = createClusterTranslation(mesh);
+  const translation = clustersOf(mesh);
   const key = { hostname: "orders.default.svc.cluster.local", port: 9090, subset: "" };
   const proxy = sidecar(mesh, "product");
   const outbound = [translation.outbound(proxy, key), translation.outbound(proxy, { ...key, zone: "eu-1b" })].flatMap(([cluster, endpoints], index) => {
@@ -104,12 +112,77 @@ async function validate(clusters: readonly Cluster[]): Promise<string> {
   }
 }
 
+const POLICIES_OUTSIDE = ["{loadBalancer: {simple: RANDOM}}", "{tls: {mode: SIMPLE}}", "{tls: {mode: SIMPLE, insecureSkipVerify: true, sni: a.example.com}}"];
+const ENTRIES: readonly string[] = [
+  "resolution: STATIC, endpoints: [{address: 10.0.0.1, weight: 3}, {address: unix:///run/api.sock}]",
+  "resolution: DNS",
+  "resolution: DNS, endpoints: [{address: eu.example.com, locality: eu-1/eu-1a}, {address: us.example.com, locality: us-1/us-1x, weight: 2}, {address: 10.0.0.1}]",
+  "resolution: DNS_ROUND_ROBIN",
+  "resolution: NONE",
+  "resolution: NONE, addresses: [10.0.0.9]",
+  "resolution: DYNAMIC_DNS",
+];
+
+/** A host outside of the mesh in every form, for proxies that capture connections and for those that do not. */
+function everyOutsideCluster(defaults: string): readonly Cluster[] {
+  const entries = ENTRIES.flatMap((entry) =>
+    (/NONE|DYNAMIC/.test(entry) ? ["api.example.com", "*.example.com"] : ["api.example.com"]).map((host) => ({ entry, host })),
+  );
+  return entries.flatMap(({ entry, host }, form) =>
+    ["http", "grpc", "tcp", "tls"].flatMap((port) =>
+      POLICIES_OUTSIDE.flatMap((policy, index) => {
+        const mesh = meshOf(`
+apiVersion: weft.mesh/v1alpha1
+kind: MeshConfig
+metadata: {name: default}
+spec: {defaults: ${defaults}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: api}
+spec: {hosts: ["${host}"], ports: [{number: 443, name: ${port}, targetPort: 8443}], ${entry}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: api}
+spec: {host: "${host}", trafficPolicy: ${policy}}
+${deployment("product", "app: product", "eu-1a")}
+`);
+        const proxy = sidecar(mesh, "product");
+        return [false, true].flatMap((captures) => {
+          const [cluster, endpoints] = clustersOf(mesh).outbound({ ...proxy, captures }, { hostname: host, port: 443, subset: "" });
+          const message = fromBinary(ClusterSchema, cluster.body);
+          const name = `outside-${defaults}-${form}-${port}-${index}-${captures}`;
+          if (endpoints === undefined) return [{ ...message, name }];
+          const { edsClusterConfig: _, ...rest } = message;
+          const loadAssignment = fromBinary(ClusterLoadAssignmentSchema, endpoints.body);
+          const inside = create(ClusterSchema, { ...rest, clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC }, loadAssignment });
+          return [
+            { ...message, name: `${name}-eds` },
+            { ...inside, name: `${name}-static` },
+          ];
+        });
+      }),
+    ),
+  );
+}
+
 describe("clusters on Envoy", () => {
+  it.each(["weft", "istio"])("accepts hosts outside of the mesh in every form under the defaults of %s", async (defaults) => {
+    const clusters = everyOutsideCluster(defaults);
+    expect(clusters.length).toBeGreaterThan(200);
+    const answer = await validate(clusters);
+    expect(answer).toContain("OK");
+    expect(answer).not.toContain("Deprecated");
+  });
+
   it("accepts the clusters and endpoints of every policy, protocol and set of defaults", async () => {
     const clusters = ["weft", "istio"].flatMap((defaults) =>
-      ["http", "grpc", "tcp"].flatMap((port) => Object.entries(POLICIES).flatMap(([name, policy]) => clustersOf(name, policy, port, defaults))),
+      ["http", "grpc", "tcp"].flatMap((port) => Object.entries(POLICIES).flatMap(([name, policy]) => everyCluster(name, policy, port, defaults))),
     );
-    expect(await validate(clusters)).toContain("OK");
+    const answer = await validate(clusters);
+    expect(answer).toContain("OK");
+    expect(answer).not.toContain("Deprecated");
   });
 
   it("would refuse a Maglev table whose size is no prime, so that acceptance means something", async () => {

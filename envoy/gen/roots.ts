@@ -51,6 +51,7 @@ export const ROOT_PROTOS: readonly string[] = [
   "envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.proto",
   "envoy/extensions/http/injected_credentials/generic/v3/generic.proto",
   // Upstreams: discovery, protocols, load balancing, retries, transport.
+  "envoy/extensions/clusters/dns/v3/dns_cluster.proto",
   "envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.proto",
   "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
   "envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3/client_side_weighted_round_robin.proto",
