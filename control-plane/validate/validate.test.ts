@@ -116,7 +116,6 @@ describe("annotations", () => {
 
 describe("fields that are not built yet", () => {
   it.each([
-    ["VirtualService", "hosts: [a], http: [{delegate: {name: b}}]", "delegate is not implemented: the route answers 404"],
     ["DestinationRule", "host: a, trafficPolicy: {tls: {mode: SIMPLE}}", "tls is not implemented: connections are in plain text"],
     ["DestinationRule", "host: a, subsets: [{name: v1, trafficPolicy: {proxyProtocol: {version: V1}}}]", "proxyProtocol is not implemented"],
     [
@@ -126,8 +125,8 @@ describe("fields that are not built yet", () => {
     ],
     [
       "Gateway",
-      'servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}]',
-      "protocol is not implemented: the server does not listen",
+      'servers: [{port: {number: 443, name: tls, protocol: TLS}, hosts: ["*"], tls: {mode: AUTO_PASSTHROUGH}}]',
+      "mode is not implemented: AUTO_PASSTHROUGH leads between meshes, and the server does not listen",
     ],
   ])("%s {%s} gets a warning by name", (kind, spec, expected) => {
     const found = findings(resource(kind, spec));
@@ -137,6 +136,7 @@ describe("fields that are not built yet", () => {
 
   it.each([
     ["VirtualService", ROUTE],
+    ["Gateway", 'servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}]'],
     ["DestinationRule", "host: a, trafficPolicy: {tls: {mode: DISABLE}, loadBalancer: {simple: RANDOM}}, subsets: [{name: v1, labels: {version: v1}}]"],
     ["Gateway", 'selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]'],
   ])("%s {%s} gets none", (kind, spec) => {
