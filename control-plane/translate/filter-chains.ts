@@ -52,12 +52,18 @@ export function listenerResource(
   return { type: "listener", name, body: toBinary(ListenerSchema, message), origins, needs };
 }
 
-/** The chain of one route of connections. */
-export function connectionChain(name: string, route: ConnectionRoute, proxy: Proxy, more: ServerChain = {}): FilterChainInit {
+/** The chain of one route of connections; `before`: filters that come before they are passed on. */
+export function connectionChain(
+  name: string,
+  route: ConnectionRoute,
+  proxy: Proxy,
+  more: ServerChain = {},
+  before: readonly NetworkFilterInit[] = [],
+): FilterChainInit {
   const { match, shares, settings } = route;
   const filterChainMatch: Init<typeof FilterChainMatchSchema> = { ...more.filterChainMatch, ...chainMatch(match) };
   const matched = Object.keys(filterChainMatch).length === 0 ? {} : { filterChainMatch };
-  return { ...more, ...matched, filters: [tcpProxy(name, clusterSpecifier(shares), "outbound", proxy, settings)] };
+  return { ...more, ...matched, filters: [...before, tcpProxy(name, clusterSpecifier(shares), "outbound", proxy, settings)] };
 }
 
 /** Resources that a chain needs, as `type/name`. */

@@ -11,6 +11,7 @@ import { gatewayRoutes, readServerHost } from "./gateway-routes.ts";
 import { outboundManager } from "./http-connection-manager.ts";
 import { explainListener } from "./listeners.ts";
 import { type ClusterKey, FILTER, gatewayRouteName, httpsRouteName } from "./names.ts";
+import { type PortSecurity, portSecurity } from "./port-security.ts";
 import { resourceOrigin, type TranslatedResource, uniqueOrigins } from "./resource.ts";
 import type { RoutingResource } from "./route-configurations.ts";
 import { serverTls } from "./server-tls.ts";
@@ -25,9 +26,10 @@ export interface GatewayPortResources {
 
 /** The resources of a port at which `servers` (all plain HTTP, all TLS, or all TCP) listen. */
 export function gatewayPort(mesh: Mesh, index: VirtualServiceIndex, proxy: Proxy, port: GatewayPort, servers: readonly ServedServer[]): GatewayPortResources {
-  const origins = uniqueOrigins(servers.map(({ gateway }) => resourceOrigin(gateway)));
+  const security = portSecurity(mesh, proxy, { known: port.number, bound: port.listen.port });
+  const origins = uniqueOrigins([...servers.map(({ gateway }) => resourceOrigin(gateway)), ...security.origins]);
   const name = `gateway|${port.number}`;
-  const place = { mesh, index, proxy, port: port.number };
+  const place = { mesh, index, proxy, port: port.number, security };
   const web = webServers(place, servers, name);
   const connections = servers.flatMap((served) => connectionChains(place, served, name));
   const chains = [
@@ -52,6 +54,7 @@ interface PortPlace {
   readonly index: VirtualServiceIndex;
   readonly proxy: Proxy;
   readonly port: number;
+  readonly security: PortSecurity;
 }
 
 interface WebServers {
@@ -63,10 +66,10 @@ interface WebServers {
 }
 
 /** HTTP servers share a route configuration; each HTTPS server has one of its own, so that a client reaches by one server's SNI that server's hosts alone. */
-function webServers({ mesh, index, proxy, port }: PortPlace, servers: readonly ServedServer[], statPrefix: string): WebServers {
+function webServers({ mesh, index, proxy, port, security }: PortPlace, servers: readonly ServedServer[], statPrefix: string): WebServers {
   const plain = servers.filter(({ as }) => as === "http");
   const secure = servers.filter(({ as }) => as === "https");
-  const manager = (route: string) => outboundManager("gateway", route, { statPrefix, proxy });
+  const manager = (route: string) => outboundManager("gateway", route, { statPrefix, proxy, security });
   const needsOf = (names: readonly string[]): readonly string[] => [
     ...names.map((route) => `route/${route}`),
     ...(names.length === 0 ? [] : [`extension/${FILTER}`]),
@@ -123,7 +126,7 @@ function connectionChains(
   served: ServedServer,
   name: string,
 ): readonly { readonly chain: FilterChainInit; readonly route: ConnectionRoute }[] {
-  const { mesh, index, proxy, port } = place;
+  const { mesh, index, proxy, port, security } = place;
   const { key, as } = served;
   if (as === "http" || as === "https") return [];
   const source = { namespace: proxy.namespace, labels: proxy.labels, gateways: [key], port };
@@ -133,7 +136,7 @@ function connectionChains(
   return firstOfEach(as === "passthrough" ? routes.map((route) => withinServer(route, served)) : routes).flatMap((route) =>
     as === "passthrough" && route.match.serverNames.length === 0 && !takesAnyName(served)
       ? []
-      : [{ chain: connectionChain(name, route, proxy, socket), route }],
+      : [{ chain: connectionChain(name, route, proxy, socket, security.network), route }],
   );
 }
 

@@ -27,6 +27,7 @@ import { DECIDING_FILTER, EXPLAINING_FILTER } from "./filter-resources.ts";
 import type { Init } from "./init.ts";
 import { RETRY_MARKER_HEADER } from "./names.ts";
 import { PASS_THROUGH_FILTER } from "./pass-through.ts";
+import { NO_SECURITY, type PortSecurity } from "./port-security.ts";
 import { timeouts } from "./route-action.ts";
 import { MATCH_ALL } from "./route-match.ts";
 
@@ -38,6 +39,8 @@ export type NetworkFilterInit = Init<typeof FilterSchema>;
 export interface ManagerOptions {
   readonly statPrefix: string;
   readonly proxy: Proxy;
+  /** What is asked of callers before anything else happens; nothing where it is absent. */
+  readonly security?: PortSecurity;
 }
 
 /** No client may speak in the proxies' own headers. */
@@ -129,9 +132,9 @@ const KINDS = {
 export function outboundManager(
   kind: "sidecar" | "forwardProxy" | "gateway",
   routeConfiguration: string,
-  { statPrefix, proxy }: ManagerOptions,
+  { statPrefix, proxy, security }: ManagerOptions,
 ): NetworkFilterInit {
-  return manager(kind, { statPrefix, routeSpecifier: rds(routeConfiguration), accessLog: accessLog("request", "outbound", proxy) });
+  return manager(kind, { statPrefix, routeSpecifier: rds(routeConfiguration), accessLog: accessLog("request", "outbound", proxy) }, security);
 }
 
 /** Answers what the routes would do, or that none matches, and never lets a request through. */
@@ -140,21 +143,35 @@ export function explainManager(routeConfiguration: string, statPrefix: string): 
 }
 
 /** Requests to the program beside the sidecar. */
-export function inboundManager(cluster: string, { statPrefix, proxy }: ManagerOptions): NetworkFilterInit {
+export function inboundManager(cluster: string, { statPrefix, proxy, security }: ManagerOptions): NetworkFilterInit {
   const retryPolicy = { retryOn: "reset-before-request", numRetries: 2 };
   const action = { ...timeouts(undefined), clusterSpecifier: { case: "cluster", value: cluster }, retryPolicy } as const;
   const routes = [{ name: "default", match: MATCH_ALL, action: { case: "route", value: action } } as const];
   const virtualHosts = [{ name: cluster, domains: ["*"], routes }];
-  return manager("inbound", {
+  const init: ManagerInit = {
     statPrefix,
     // What the program itself says by the marker's name is not the sidecar's word.
     routeSpecifier: { case: "routeConfig", value: { name: cluster, virtualHosts, responseHeadersToRemove: [RETRY_MARKER_HEADER] } },
     accessLog: accessLog("request", "inbound", proxy),
-  });
+  };
+  return manager("inbound", init, security);
 }
 
-function manager(kind: keyof typeof KINDS, init: ManagerInit): NetworkFilterInit {
-  const value = Buffer.concat([KINDS[kind], toBinary(HttpConnectionManagerSchema, create(HttpConnectionManagerSchema, init))]);
+/**
+ * Where policies decide by the path, a policy and the program behind it must see the same one: `//` becomes `/`, and so do `%2F` and `%5C`, in the request itself.
+ * Elsewhere paths reach the program as they were sent, but for what `normalize_path` does to them. Source: Istio, "Authorization Policy Normalization".
+ */
+const ONE_FORM_OF_PATHS: ManagerInit = {
+  mergeSlashes: true,
+  pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD,
+};
+
+/** Filters that come first stand first in the bytes, and fields that replace the kind's stand last. */
+function manager(kind: keyof typeof KINDS, init: ManagerInit, security: PortSecurity = NO_SECURITY): NetworkFilterInit {
+  const encode = (part: ManagerInit): Uint8Array => toBinary(HttpConnectionManagerSchema, create(HttpConnectionManagerSchema, part));
+  const first = security.http.length === 0 ? [] : [encode({ httpFilters: [...security.http] })];
+  const last = security.decidesByPath ? { ...init, ...ONE_FORM_OF_PATHS } : init;
+  const value = Buffer.concat([...first, KINDS[kind], encode(last)]);
   const typedConfig = { typeUrl: `type.googleapis.com/${HttpConnectionManagerSchema.typeName}`, value };
   return { name: "envoy.filters.network.http_connection_manager", configType: { case: "typedConfig", value: typedConfig } };
 }

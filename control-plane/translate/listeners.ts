@@ -4,6 +4,7 @@ import type { ConnectionRoute } from "./connection-routes.ts";
 import { connectionChain, connectionNeeds, listenerResource, tcpProxy } from "./filter-chains.ts";
 import { explainManager, inboundManager, type NetworkFilterInit, outboundManager } from "./http-connection-manager.ts";
 import { EXPLAIN_FILTER, FILTER, HTTP_PROXY_ROUTE, inboundClusterName, serviceRouteName } from "./names.ts";
+import { NO_SECURITY, type PortSecurity } from "./port-security.ts";
 import { type ResourceOrigin, type TranslatedResource, uniqueOrigins } from "./resource.ts";
 
 /** Requests to one port of a service: the listener that carries them, and the one that explains them. */
@@ -49,12 +50,19 @@ export function httpProxyListeners(proxy: Proxy, httpProxy: NonNullable<Proxy["h
   ];
 }
 
-/** What comes to the program beside the sidecar. */
-export function inboundListener(proxy: Proxy, { containerPort, listen }: InboundPort, isHttp: boolean): TranslatedResource {
+/** What comes to the program beside the sidecar, as far as the port's policies let it. */
+export function inboundListener(
+  proxy: Proxy,
+  { containerPort, listen }: InboundPort,
+  isHttp: boolean,
+  security: PortSecurity = NO_SECURITY,
+): TranslatedResource {
   const cluster = inboundClusterName(containerPort);
   const name = `inbound|${containerPort}`;
-  const filter = isHttp ? inboundManager(cluster, { statPrefix: name, proxy }) : tcpProxy(name, { case: "cluster", value: cluster }, "inbound", proxy);
-  return listenerResource(name, listen, "INBOUND", [{ filters: [filter] }], [], [`cluster/${cluster}`]);
+  const filters = isHttp
+    ? [inboundManager(cluster, { statPrefix: name, proxy, security })]
+    : [...security.network, tcpProxy(name, { case: "cluster", value: cluster }, "inbound", proxy)];
+  return listenerResource(name, listen, "INBOUND", [{ filters }], security.origins, [`cluster/${cluster}`]);
 }
 
 /** Questions of `weft explain` about a route configuration. */

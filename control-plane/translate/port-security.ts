@@ -1,0 +1,60 @@
+// What a port asks of those who call it, as filters: valid tokens, then an authorizer outside, then the policies. Mesh, workload and port in, filters out.
+import type { Mesh } from "../mesh/mesh.ts";
+import { authorizationOf, type SecuredWorkload } from "../mesh/security-policies.ts";
+import { type AuthorizedPort, type HttpFilterInit, httpAuthorization, type NetworkFilterInit, tcpAuthorization } from "./authorization/filters.ts";
+import { jwtAuthentication } from "./jwt-authentication.ts";
+import type { ClusterKey } from "./names.ts";
+import { type ResourceOrigin, type TranslatedResource, uniqueOrigins } from "./resource.ts";
+
+/** The filters of one port, for whichever its traffic is. */
+export interface PortSecurity {
+  /** In the order of the chain, before all other HTTP filters. */
+  readonly http: readonly HttpFilterInit[];
+  /** Likewise, before tcp_proxy. */
+  readonly network: readonly NetworkFilterInit[];
+  /** Policies decide by the path: requests whose paths say one thing to a policy and another to a program must be brought into one form. */
+  readonly decidesByPath: boolean;
+  readonly origins: readonly ResourceOrigin[];
+}
+
+/** What the filters of a workload ask over the network: hosts of the mesh, and clusters of other hosts. */
+export interface SecurityUpstreams {
+  readonly clusters: readonly ClusterKey[];
+  readonly resources: readonly TranslatedResource[];
+}
+
+/** A port without policies. */
+export const NO_SECURITY: PortSecurity = { http: [], network: [], decidesByPath: false, origins: [] };
+
+/** The filters of a sidecar's inbound port (by its container port) or of a gateway's port (by the number in its Gateways). */
+export function portSecurity(mesh: Mesh, workload: SecuredWorkload & { readonly kind: "sidecar" | "gateway" }, port: AuthorizedPort): PortSecurity {
+  const tokens = jwtAuthentication(mesh, workload, workload.kind === "gateway");
+  const requests = httpAuthorization(mesh, workload, port);
+  const connections = tcpAuthorization(mesh, workload, port);
+  if (tokens.origins.length + requests.origins.length === 0) return NO_SECURITY;
+  return {
+    http: [...tokens.filters, ...requests.filters],
+    network: connections.filters,
+    decidesByPath: decidesByPath(mesh, workload),
+    origins: uniqueOrigins([...tokens.origins, ...requests.origins]),
+  };
+}
+
+/** The same for all ports of a workload. */
+export function securityUpstreams(mesh: Mesh, workload: SecuredWorkload & { readonly kind: "sidecar" | "gateway" }): SecurityUpstreams {
+  const tokens = jwtAuthentication(mesh, workload, workload.kind === "gateway");
+  const anyPort = { known: 0, bound: 0 };
+  const authorizers = [...httpAuthorization(mesh, workload, anyPort).clusters, ...tcpAuthorization(mesh, workload, anyPort).clusters];
+  return { clusters: [...tokens.clusters, ...authorizers], resources: tokens.resources };
+}
+
+function decidesByPath(mesh: Mesh, workload: SecuredWorkload): boolean {
+  const { custom, audit, deny, allow } = authorizationOf(mesh, workload);
+  return [...custom, ...audit, ...deny, ...allow].some(({ spec }) =>
+    spec.rules.some(
+      ({ to, when }) =>
+        to.some(({ operation }) => operation !== undefined && operation.paths.length + operation.notPaths.length > 0) ||
+        when.some(({ key }) => key === "request.headers[:path]"),
+    ),
+  );
+}
