@@ -96,7 +96,7 @@ export const KNOWN_KINDS: readonly KnownKind[] = [
   { kind: "ServiceEntry", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(serviceEntrySpec) },
   { kind: "WorkloadEntry", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(workloadEntrySpec) },
   { kind: "WorkloadGroup", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(workloadGroupSpec) },
-  { kind: "Sidecar", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: strict(sidecarSpec) },
+  { kind: "Sidecar", group: "networking.istio.io", versions: ISTIO_VERSIONS, namespaced: true, schema: mayBeEmpty(sidecarSpec) },
   { kind: "EnvoyFilter", group: "networking.istio.io", versions: ["v1alpha3"], namespaced: true, schema: mayBeEmpty(envoyFilterSpec) },
   { kind: "ProxyConfig", group: "networking.istio.io", versions: ["v1beta1"], namespaced: true, schema: mayBeEmpty(proxyConfigSpec) },
   { kind: "AuthorizationPolicy", group: "security.istio.io", versions: ["v1", "v1beta1"], namespaced: true, schema: mayBeEmpty(authorizationPolicySpec) },
