@@ -1,5 +1,5 @@
 // The control plane of one mesh: files and what runs go in, snapshots go out to the proxies. The pipeline itself is pure; here its inputs are
-// kept, and every change of one of them makes everything afresh.
+// kept, and every change of one of them makes everything that depends on it afresh.
 import type { Logger } from "pino";
 import { type AdminRoutes, startAdminServer } from "./admin/server.ts";
 import { type IdentityOptions, type MeshIdentity, startMeshIdentity } from "./ca/mesh-identity.ts";
@@ -7,6 +7,8 @@ import { desiredOf } from "./local/desired.ts";
 import type { ControlPlaneMessage, RunnerMessage } from "./local/protocol.ts";
 import { buildMesh } from "./mesh/build.ts";
 import type { Instance, Proxy } from "./mesh/instance.ts";
+import type { Mesh } from "./mesh/mesh.ts";
+import { shareMembers, shareStructure } from "./mesh/share-structure.ts";
 import { compareDiagnostics, type Diagnostic } from "./model/diagnostic.ts";
 import { createSecretJoiner, gatewaySecrets, NO_SECRETS } from "./snapshot/gateway-secrets.ts";
 import { EMPTY_QUARANTINE, type Quarantine, quarantined } from "./snapshot/quarantine.ts";
@@ -16,10 +18,13 @@ import { buildSnapshot, type Snapshot } from "./snapshot/snapshot.ts";
 import { watchDirectory } from "./source/directory.ts";
 import { loadLastGood, saveLastGood } from "./source/last-good-file.ts";
 import { type ParsedFile, parseFile } from "./source/parse-file.ts";
-import { translate } from "./translate/translate.ts";
+import { type TranslationMemory, translate } from "./translate/translate.ts";
 import { effectiveResources } from "./validate/effective.ts";
-import { systemClock } from "./xds/clock.ts";
+import { atMostEvery, systemClock } from "./xds/clock.ts";
 import { startXdsServer } from "./xds/server.ts";
+
+/** The runner hears of proxies this often at most. */
+const TELL_PROXIES_MS = 20;
 
 /** Services are `<name>.<namespace>.svc.<domain>`. */
 const CLUSTER_DOMAIN = "cluster.local";
@@ -66,6 +71,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   let files: ReadonlyMap<string, ParsedFile> = new Map();
   let lastGood = await loadLastGood(options.lastGoodPath);
   let running: Running = { sequence: 0, instances: [], proxies: [] };
+  let formerMesh: Mesh | undefined;
+  let memory: TranslationMemory | undefined;
   let snapshot: Snapshot | undefined;
   let quarantine: Quarantine = EMPTY_QUARANTINE;
   const generations = new Map<string, number>();
@@ -83,6 +90,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       publish();
     });
   };
+
+  // All at once: a thousand proxies that ACK one by one would each have all thousand told.
+  const tellProxies = atMostEvery(systemClock, TELL_PROXIES_MS, () => send({ kind: "proxies", proxies: xds.state() }));
 
   const joinSecrets = createSecretJoiner();
   let credentials: ReadonlyMap<string, ReturnType<typeof gatewaySecrets>> = new Map();
@@ -113,7 +123,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     logger,
     clock: systemClock,
     ...(identity === undefined ? { plaintext: true } : identity.server),
-    onState: () => send({ kind: "proxies", proxies: xds.state() }),
+    onState: tellProxies,
     onNack: (refusal) => {
       quarantine = quarantined(quarantine, refusal);
       schedule();
@@ -128,10 +138,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const publish = (): void => {
     const startedMs = performance.now();
     const effective = effectiveResources(files, options.testEdits === "unordered" ? { ...lastGood, settled: [] } : lastGood);
-    const mesh = buildMesh({ resources: effective.resources, instances: running.instances, proxies: running.proxies, domain: CLUSTER_DOMAIN });
+    const input = { resources: effective.resources, instances: running.instances, proxies: running.proxies, domain: CLUSTER_DOMAIN };
+    const mesh = shareStructure(formerMesh, buildMesh(input));
+    formerMesh = mesh;
     identity?.setTrustDomain(mesh.settings.trustDomain);
     const generationOf = (proxyId: string): number => generations.get(proxyId) ?? 0;
-    const translation = translate(mesh, { filter: { wasm: options.wasm, generationOf, ...(options.testFilter ? { test: options.testFilter } : {}) } });
+    const filter = { wasm: options.wasm, generationOf, ...(options.testFilter ? { test: options.testFilter } : {}) };
+    const translation = translate(mesh, { filter, former: memory });
+    memory = translation.memory;
     credentials = new Map(mesh.proxies.map((proxy) => [proxy.id, gatewaySecrets(mesh, proxy)]));
     revision += 1;
     snapshot = buildSnapshot({
@@ -219,7 +233,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   return {
     receive: (message) => {
       if (message.kind === "running") {
-        running = message;
+        const { instances, proxies } = running;
+        running = {
+          sequence: message.sequence,
+          instances: shareMembers(instances, message.instances, ({ namespace, name }) => `${namespace}/${name}`),
+          proxies: shareMembers(proxies, message.proxies, ({ id }) => id),
+        };
         schedule();
       } else answerCertificates(message);
     },

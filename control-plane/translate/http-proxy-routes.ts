@@ -18,13 +18,21 @@ export interface HttpProxyRoutes {
   readonly resources: readonly TranslatedResource[];
 }
 
+/** Gives the virtual host of one port of a host: a former one, where nothing has changed that it depends on; its domains are a part of that. */
+export type RecallHost = (hostname: string, domains: readonly string[], make: () => RoutingResource) => RoutingResource;
+
 /** All that the HTTP proxy port of the sidecars that `proxy` stands for routes by. */
-export function httpProxyRoutes(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy): HttpProxyRoutes {
+export function httpProxyRoutes(
+  mesh: Mesh,
+  virtualServices: VirtualServiceIndex,
+  proxy: Proxy,
+  recall: RecallHost = (_hostname, _domains, make) => make(),
+): HttpProxyRoutes {
   const scope = scopeOf(mesh, proxy);
   const { mode } = scope.outboundTrafficPolicy;
   const claim = claimDomains();
   const hosts: RoutingResource[] = [];
-  for (const host of scope.hosts.values()) hosts.push(...servicePorts(mesh, virtualServices, proxy, host, claim));
+  for (const host of scope.hosts.values()) hosts.push(...servicePorts({ mesh, virtualServices, proxy, claim, recall }, host));
   hosts.push(...namesWithoutService(mesh, virtualServices, proxy, claim));
   const passes = mode === "ALLOW_ANY";
   const name = virtualHostName(HTTP_PROXY_ROUTE, "*");
@@ -34,19 +42,30 @@ export function httpProxyRoutes(mesh: Mesh, virtualServices: VirtualServiceIndex
   return { hosts, resources: [vhdsRouteConfiguration(HTTP_PROXY_ROUTE), ...(passes ? [passThroughCluster()] : [])] };
 }
 
+interface ProxyPort {
+  readonly mesh: Mesh;
+  readonly virtualServices: VirtualServiceIndex;
+  readonly proxy: Proxy;
+  readonly claim: ClaimDomains;
+  readonly recall: RecallHost;
+}
+
 /** One virtual host for each port; the name without a port means port 80, or the only port for HTTP where there is no port 80. */
-function servicePorts(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy, host: Host, claim: ClaimDomains): readonly RoutingResource[] {
+function servicePorts({ mesh, virtualServices, proxy, claim, recall }: ProxyPort, host: Host): readonly RoutingResource[] {
   const http = host.ports.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number);
   const plain = http.includes(80) ? 80 : http.length === 1 ? http[0] : undefined;
   return host.ports.flatMap(({ number, protocol }) => {
     if (protocol === "udp" || !scopeOf(mesh, proxy).sees(host.hostname, number)) return [];
     const domains = claim(domainsOf(host.hostname, number, proxy.namespace, mesh.domain, number === plain));
     if (domains.length === 0) return [];
-    const set = isHttp(protocol) ? hostRoutes(sidecarPlace(mesh, proxy, number), virtualServices, host, number) : NO_ROUTES;
-    const key = { hostname: host.hostname, port: number, subset: "" };
-    const name = virtualHostName(HTTP_PROXY_ROUTE, `${host.hostname}:${number}`);
-    const whole: Omit<RouteSet, "routes"> = { ...set, clusters: [...set.clusters, key], origins: [...set.origins, resourceOrigin(host.service)] };
-    return [virtualHost(HTTP_PROXY_ROUTE, { name, domains, routes: [tunnelRoute(outboundClusterName(key)), ...set.routes] }, whole)];
+    const make = (): RoutingResource => {
+      const set = isHttp(protocol) ? hostRoutes(sidecarPlace(mesh, proxy, number), virtualServices, host, number) : NO_ROUTES;
+      const key = { hostname: host.hostname, port: number, subset: "" };
+      const name = virtualHostName(HTTP_PROXY_ROUTE, `${host.hostname}:${number}`);
+      const whole: Omit<RouteSet, "routes"> = { ...set, clusters: [...set.clusters, key], origins: [...set.origins, resourceOrigin(host.service)] };
+      return virtualHost(HTTP_PROXY_ROUTE, { name, domains, routes: [tunnelRoute(outboundClusterName(key)), ...set.routes] }, whole);
+    };
+    return [recall(host.hostname, domains, make)];
   });
 }
 

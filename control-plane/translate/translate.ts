@@ -2,18 +2,22 @@
 import { serversAt } from "../mesh/gateway-servers.ts";
 import { inboundProtocol } from "../mesh/inbound.ts";
 import type { Proxy, ServiceListener } from "../mesh/instance.ts";
-import type { Host, Mesh } from "../mesh/mesh.ts";
+import type { Host, HostPort, Mesh } from "../mesh/mesh.ts";
 import { scopeOf } from "../mesh/scope.ts";
 import { isHttp } from "../mesh/services.ts";
 import { compareDiagnostics, type Diagnostic, formatDiagnostic } from "../model/diagnostic.ts";
-import { createClusterTranslation } from "./clusters.ts";
+import { callsOf, createAudiences } from "./audiences.ts";
+import { createClusterTranslation, type RememberedClusters } from "./clusters.ts";
 import { serviceConnections } from "./connection-routes.ts";
+import { dependenciesOf, type RememberedDependencies } from "./dependencies.ts";
 import { createFilterResources, type FilterOptions } from "./filter-resources.ts";
 import { gatewayPort } from "./gateway-port.ts";
 import { type HttpProxyRoutes, httpProxyRoutes } from "./http-proxy-routes.ts";
 import { connectionListener, httpProxyListeners, inboundListener, serviceListeners } from "./listeners.ts";
-import { type ClusterKey, outboundClusterName } from "./names.ts";
-import { type ProxyResources, resourceOrigin, type TranslatedResource, type Translation } from "./resource.ts";
+import { type Remembered, rememberAfter, sameList } from "./memo.ts";
+import { type ClusterKey, HTTP_PROXY_ROUTE, outboundClusterName } from "./names.ts";
+import { portSecurity, securityUpstreams } from "./port-security.ts";
+import { layeredResources, type ProxyResources, resourceOrigin, type TranslatedResource, type Translation } from "./resource.ts";
 import type { RoutingResource } from "./route-configurations.ts";
 import { serviceRoutes, sidecarPlace } from "./service-routes.ts";
 import { indexVirtualServices } from "./virtual-services.ts";
@@ -22,52 +26,91 @@ export interface TranslateOptions {
   readonly filter: FilterOptions;
   /** Those of the mesh that are asked about; all of them where it is absent. */
   readonly proxies?: readonly Proxy[];
+  /** Of the translation of the former mesh. */
+  readonly former?: TranslationMemory | undefined;
 }
 
-/** Everything for every proxy. Pure; resources that proxies share are the same objects. */
-export function translate(mesh: Mesh, options: TranslateOptions): Translation {
+/** What was made for one mesh, so that the translation of the next one makes only what has changed. */
+export interface TranslationMemory {
+  readonly dependencies: RememberedDependencies;
+  readonly clusters: RememberedClusters;
+  readonly routes: Remembered<RoutingResource>;
+  /** What a group of proxies has in common, by group. */
+  readonly groups: ReadonlyMap<string, SharedResources>;
+  readonly own: Remembered<OwnResources>;
+  readonly shape: readonly unknown[];
+}
+
+/** A translation, and the memory of how it came about. */
+export interface RememberedTranslation extends Translation {
+  readonly memory: TranslationMemory;
+}
+
+interface SharedResources {
+  readonly resources: readonly TranslatedResource[];
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+type OwnResources = readonly TranslatedResource[];
+
+/**
+ * Everything for every proxy. Pure; resources that proxies share are the same objects. With the memory of a former translation only what has changed is made,
+ * and the rest are the former objects: of a mesh whose unchanged parts are those of the former one. The bytes are the same with and without it.
+ */
+export function translate(mesh: Mesh, options: TranslateOptions): RememberedTranslation {
   const diagnostics = new Map<string, Diagnostic>();
   const tools = createTools(mesh, options);
   const proxies = (options.proxies ?? mesh.proxies).map((proxy): [string, ProxyResources] => {
-    const collector = createCollector(proxy, tools);
-    if (proxy.kind === "gateway") collectGateway(proxy, tools, collector);
-    else collectSidecar(proxy, tools, collector);
-    for (const diagnostic of collector.diagnostics) diagnostics.set(formatDiagnostic(diagnostic), diagnostic);
-    return [proxy.id, { proxyId: proxy.id, resources: [...collector.resources.values()] }];
+    const { resources, shared } = proxy.kind === "gateway" ? gatewayResources(proxy, tools) : sidecarResources(proxy, tools);
+    for (const diagnostic of shared.diagnostics) diagnostics.set(formatDiagnostic(diagnostic), diagnostic);
+    return [proxy.id, resources];
   });
-  return { proxies: new Map(proxies), diagnostics: [...diagnostics.values()].sort(compareDiagnostics) };
+  const { dependencies, clusters, routes, groups, own, shape } = tools;
+  return {
+    proxies: new Map(proxies),
+    diagnostics: [...diagnostics.values()].sort(compareDiagnostics),
+    memory: { dependencies: dependencies.remembered, clusters: clusters.remembered, routes, groups, own, shape },
+  };
 }
 
 type Tools = ReturnType<typeof createTools>;
 
 /** What is made once for the mesh, or once for all proxies that a result is the same for. */
-function createTools(mesh: Mesh, { filter }: TranslateOptions) {
+function createTools(mesh: Mesh, { filter, former }: TranslateOptions) {
+  const dependencies = dependenciesOf(mesh, former?.dependencies);
+  const routes = rememberAfter(former?.routes);
   const virtualServices = indexVirtualServices(mesh);
   const audienceOf = createAudiences(mesh);
-  const routesOfService = new Map<string, RoutingResource>();
-  const routesOfHttpProxy = new Map<string, HttpProxyRoutes>();
   return {
     mesh,
     virtualServices,
-    clusters: createClusterTranslation(mesh),
+    dependencies,
+    routes,
+    audienceOf,
+    clusters: createClusterTranslation(mesh, { audienceOf, dependencies, former: former?.clusters }),
     filterResources: createFilterResources(filter),
     generationOf: filter.generationOf,
+    formerGroups: former?.groups,
+    groups: new Map<string, SharedResources>(),
+    own: rememberAfter(former?.own),
+    shape: sameList(former?.shape, shapeOf(mesh)),
     serviceRoutes: (proxy: Proxy, host: Host, port: number): RoutingResource =>
-      remember(routesOfService, `${host.hostname}:${port} ${audienceOf(proxy)}`, () => serviceRoutes(mesh, virtualServices, proxy, host, port)),
-    httpProxyRoutes: (proxy: Proxy): HttpProxyRoutes => remember(routesOfHttpProxy, audienceOf(proxy), () => httpProxyRoutes(mesh, virtualServices, proxy)),
+      routes.recall(`${host.hostname}:${port} ${audienceOf(proxy)}`, dependencies.of(host.hostname), () =>
+        serviceRoutes(mesh, virtualServices, proxy, host, port),
+      ),
+    httpProxyRoutes: (proxy: Proxy): HttpProxyRoutes =>
+      httpProxyRoutes(mesh, virtualServices, proxy, (hostname, domains, make) =>
+        routes.recall(`${HTTP_PROXY_ROUTE} ${domains.join()} ${audienceOf(proxy)}`, dependencies.of(hostname), make),
+      ),
   };
 }
 
-/** Names the callers for whom routes are the same: one view of the mesh, one locality, and equal values of the labels that any rule asks for. */
-function createAudiences(mesh: Mesh): (proxy: Proxy) => string {
-  const matches = mesh.virtualServices.flatMap(({ spec }) => spec.http.flatMap(({ match }) => match));
-  const rules = [...mesh.destinationRules.values()].flat();
-  const selectors = [...matches.map(({ sourceLabels }) => sourceLabels), ...rules.map(({ spec }) => spec.workloadSelector?.matchLabels ?? {})];
-  const names = [...new Set(selectors.flatMap((selector) => Object.keys(selector)))].sort();
-  return (proxy) => {
-    const { kind, locality, labels } = proxy;
-    return JSON.stringify([kind, scopeOf(mesh, proxy).name, locality.region, locality.zone, locality.subzone, names.map((name) => labels[name] ?? null)]);
-  };
+/** What there is to listen for: hosts and ports, but not their endpoints; and the ports of each workload. */
+function shapeOf(mesh: Mesh): readonly unknown[] {
+  const workloads = new Map<string, unknown>();
+  for (const { namespace, workload, ports } of mesh.instances) if (!workloads.has(`${namespace}/${workload}`)) workloads.set(`${namespace}/${workload}`, ports);
+  const hosts = [...mesh.hosts.values()].flatMap((host) => mesh.namesakes.get(host.hostname) ?? [host]);
+  return [...hosts.flatMap(({ service, ports }) => [service, ports]), ...[...workloads].flat()];
 }
 
 interface Collector {
@@ -99,40 +142,97 @@ function createCollector(proxy: Proxy, { clusters }: Tools): Collector {
   return { resources, diagnostics, add, addRouting, addCluster };
 }
 
-function collectSidecar(proxy: Proxy, tools: Tools, collector: Collector): void {
-  const { mesh } = tools;
-  for (const outbound of proxy.outbound) collectService(proxy, outbound, tools, collector);
+interface GroupedResources {
+  readonly resources: ProxyResources;
+  readonly shared: SharedResources;
+}
+
+function sidecarResources(proxy: Proxy, tools: Tools): GroupedResources {
+  const { dependencies, generationOf, mesh } = tools;
+  const asked = securityUpstreams(mesh, proxy).clusters.map(outboundClusterName);
+  const group = [tools.audienceOf(proxy), callsOf(proxy), ...asked].join(" ");
+  const shared = tools.groups.get(group) ?? sharedResources(proxy, tools, tools.formerGroups?.get(group));
+  tools.groups.set(group, shared);
+  const connections = proxy.outbound.filter(({ hostname, port }) => !isHttpPort(mesh, proxy, hostname, port)).map(({ hostname }) => dependencies.of(hostname));
+  const inputs = [proxy, tools.shape, dependencies.ofAll, generationOf(proxy.id), ...connections];
+  const own = tools.own.recall(proxy.id, inputs, () => ownResources(proxy, tools));
+  return { resources: layeredResources(proxy.id, shared.resources, own), shared };
+}
+
+/** Routes, clusters and endpoints. */
+function sharedResources(proxy: Proxy, tools: Tools, former: SharedResources | undefined): SharedResources {
+  const collector = createCollector(proxy, tools);
+  for (const outbound of proxy.outbound) collectRoutes(proxy, outbound, tools, collector);
+  for (const cluster of securityUpstreams(tools.mesh, proxy).clusters) collector.addCluster(cluster);
   if (proxy.httpProxy !== undefined) {
     const routes = tools.httpProxyRoutes(proxy);
-    collector.add(...httpProxyListeners(proxy, proxy.httpProxy), ...routes.resources);
+    collector.add(...routes.resources);
     for (const host of routes.hosts) collector.addRouting(host);
   }
-  for (const port of proxy.inbound) {
-    collector.add(inboundListener(proxy, port, isHttp(inboundProtocol(mesh, proxy, port.containerPort))), tools.clusters.inbound(proxy, port));
-  }
-  collector.add(...tools.filterResources(tools.generationOf(proxy.id)));
+  return { resources: sameList(former?.resources, [...collector.resources.values()]), diagnostics: collector.diagnostics };
+}
+
+/** Listeners, each proxy's at addresses of its own, the application's clusters, and the filter. */
+function ownResources(proxy: Proxy, tools: Tools): OwnResources {
+  const { mesh } = tools;
+  const listeners = proxy.outbound.flatMap((outbound) => listenersOf(proxy, outbound, tools));
+  const inbound = proxy.inbound.flatMap((port) => [
+    inboundListener(
+      proxy,
+      port,
+      isHttp(inboundProtocol(mesh, proxy, port.containerPort)),
+      portSecurity(mesh, proxy, { known: port.containerPort, bound: port.listen.port }),
+    ),
+    tools.clusters.inbound(proxy, port),
+  ]);
+  const httpProxy = proxy.httpProxy === undefined ? [] : httpProxyListeners(proxy, proxy.httpProxy);
+  const { resources } = securityUpstreams(mesh, proxy);
+  return [...listeners, ...httpProxy, ...inbound, ...resources, ...tools.filterResources(tools.generationOf(proxy.id))];
+}
+
+interface CalledPort {
+  readonly host: Host;
+  readonly port: HostPort;
 }
 
 /** A service that is gone, or outside of what the proxy sees, has no listener. */
-function collectService(proxy: Proxy, outbound: ServiceListener, tools: Tools, collector: Collector): void {
-  const { mesh } = tools;
+function calledPort(mesh: Mesh, proxy: Proxy, hostname: string, number: number): CalledPort | undefined {
   const scope = scopeOf(mesh, proxy);
-  const host = scope.sees(outbound.hostname, outbound.port) ? scope.hosts.get(outbound.hostname) : undefined;
-  const port = host?.ports.find(({ number }) => number === outbound.port);
-  if (host === undefined || port === undefined || port.protocol === "udp") return;
-  const origin = resourceOrigin(host.service);
-  if (isHttp(port.protocol)) {
-    collector.add(...serviceListeners(proxy, outbound, origin));
-    collector.addRouting(tools.serviceRoutes(proxy, host, port.number));
-    return;
-  }
-  const routes = serviceConnections(sidecarPlace(mesh, proxy, port.number), tools.virtualServices.forHost(host.hostname, proxy), host, port.number);
-  for (const { clusters } of routes) for (const cluster of clusters) collector.addCluster(cluster);
-  collector.add(connectionListener(proxy, outbound, routes, origin));
+  const host = scope.sees(hostname, number) ? scope.hosts.get(hostname) : undefined;
+  const port = host?.ports.find((candidate) => candidate.number === number);
+  return host === undefined || port === undefined || port.protocol === "udp" ? undefined : { host, port };
 }
 
-function collectGateway(proxy: Proxy, tools: Tools, collector: Collector): void {
+function isHttpPort(mesh: Mesh, proxy: Proxy, hostname: string, number: number): boolean {
+  const called = calledPort(mesh, proxy, hostname, number);
+  return called !== undefined && isHttp(called.port.protocol);
+}
+
+function collectRoutes(proxy: Proxy, outbound: ServiceListener, tools: Tools, collector: Collector): void {
+  const called = calledPort(tools.mesh, proxy, outbound.hostname, outbound.port);
+  if (called === undefined) return;
+  if (isHttp(called.port.protocol)) collector.addRouting(tools.serviceRoutes(proxy, called.host, called.port.number));
+  else for (const { clusters } of connectionRoutes(proxy, called, tools)) for (const cluster of clusters) collector.addCluster(cluster);
+}
+
+function listenersOf(proxy: Proxy, outbound: ServiceListener, tools: Tools): readonly TranslatedResource[] {
+  const called = calledPort(tools.mesh, proxy, outbound.hostname, outbound.port);
+  if (called === undefined) return [];
+  const origin = resourceOrigin(called.host.service);
+  if (isHttp(called.port.protocol)) return serviceListeners(proxy, outbound, origin);
+  return [connectionListener(proxy, outbound, connectionRoutes(proxy, called, tools), origin)];
+}
+
+function connectionRoutes(proxy: Proxy, { host, port }: CalledPort, { mesh, virtualServices }: Tools): ReturnType<typeof serviceConnections> {
+  return serviceConnections(sidecarPlace(mesh, proxy, port.number), virtualServices.forHost(host.hostname, proxy), host, port.number);
+}
+
+function gatewayResources(proxy: Proxy, tools: Tools): GroupedResources {
   const { mesh, virtualServices } = tools;
+  const collector = createCollector(proxy, tools);
+  const security = securityUpstreams(mesh, proxy);
+  collector.add(...security.resources);
+  for (const cluster of security.clusters) collector.addCluster(cluster);
   for (const port of proxy.gatewayPorts) {
     const { servers } = serversAt(mesh, proxy, port.number);
     const { listeners, routes, clusters } = gatewayPort(mesh, virtualServices, proxy, port, servers);
@@ -141,12 +241,5 @@ function collectGateway(proxy: Proxy, tools: Tools, collector: Collector): void 
     for (const cluster of clusters) collector.addCluster(cluster);
   }
   collector.add(...tools.filterResources(tools.generationOf(proxy.id)));
-}
-
-function remember<Value>(known: Map<string, Value>, key: string, make: () => Value): Value {
-  const found = known.get(key);
-  if (found !== undefined) return found;
-  const made = make();
-  known.set(key, made);
-  return made;
+  return { resources: { proxyId: proxy.id, resources: [...collector.resources.values()] }, shared: { resources: [], diagnostics: collector.diagnostics } };
 }

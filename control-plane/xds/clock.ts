@@ -31,3 +31,18 @@ export function atEpoch(clock: Clock, epochMs: () => number, atMs: number, call:
   cancel = clock.after(Math.min(Math.max(0, atMs - epochMs()), LONGEST_WAIT_MS), wait);
   return () => cancel();
 }
+
+/** Calls soon after it was asked to, once for all that ask meanwhile, and not again before `pauseMs` have passed. */
+export function atMostEvery(clock: Clock, pauseMs: number, call: () => void): () => void {
+  let lastMs = Number.NEGATIVE_INFINITY;
+  let waits = false;
+  return () => {
+    if (waits) return;
+    waits = true;
+    clock.after(Math.max(0, lastMs + pauseMs - clock.nowMs()), () => {
+      waits = false;
+      lastMs = clock.nowMs();
+      call();
+    });
+  };
+}
