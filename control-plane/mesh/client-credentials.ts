@@ -41,11 +41,20 @@ function secretAs<Key extends "identity" | "roots">(key: Key, lookup: Credential
 /** All Secrets that a proxy may call with: those of the rules that hold for it. */
 export function clientSecrets(mesh: Mesh, proxy: Pick<Proxy, "kind" | "namespace" | "labels">): readonly Secret[] {
   if (mesh.secrets.length === 0) return [];
-  const rules = [...mesh.destinationRules.values()].flat().filter((rule) => holdsFor(rule, proxy));
-  const credentials = rules.flatMap((rule) => tlsSettings(rule).map((tls) => clientCredential(mesh, proxy, tls)));
+  const credentials = rulesWithCredentials(mesh)
+    .filter((rule) => holdsFor(rule, proxy))
+    .flatMap((rule) => tlsSettings(rule).map((tls) => clientCredential(mesh, proxy, tls)));
   return [
     ...new Set(credentials.flatMap((credential) => [credential?.identity, credential?.roots].flatMap((secret) => (secret === undefined ? [] : [secret])))),
   ];
+}
+
+const NAMING = new WeakMap<Mesh, readonly DestinationRule[]>();
+
+function rulesWithCredentials(mesh: Mesh): readonly DestinationRule[] {
+  const known = NAMING.get(mesh) ?? [...mesh.destinationRules.values()].flat().filter((rule) => tlsSettings(rule).some(({ credentialName }) => credentialName));
+  NAMING.set(mesh, known);
+  return known;
 }
 
 function holdsFor({ namespace, spec }: DestinationRule, proxy: Pick<Proxy, "namespace" | "labels">): boolean {

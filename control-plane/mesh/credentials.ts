@@ -32,7 +32,7 @@ export function credentialNamed(mesh: Mesh, proxy: Pick<Proxy, "namespace">, gat
   const secret = namespaces.flatMap((namespace) => mesh.secrets.filter((candidate) => candidate.namespace === namespace && candidate.name === bare))[0];
   if (secret === undefined)
     return { kind: "unusable", what: `there is no Secret ${[...new Set(namespaces)].map((namespace) => `${namespace}/${bare}`).join(" or ")}` };
-  return inspected(secret);
+  return credentialOf(secret);
 }
 
 /** Where clients' CAs stand: a Secret of the same name with `-cacert` behind it, else the same Secret. Source: Istio reference, ServerTLSSettings.credentialName. */
@@ -52,8 +52,8 @@ export function credentialNames(tls: NonNullable<GatewayServer["tls"]>): readonl
 
 const INSPECTED = new WeakMap<Secret, CredentialLookup>();
 
-/** A Secret never changes: its certificate is read once. */
-function inspected(secret: Secret): CredentialLookup {
+/** What a Secret holds. A Secret never changes: its certificate is read once. */
+export function credentialOf(secret: Secret): CredentialLookup {
   const known = INSPECTED.get(secret) ?? inspect(secret);
   INSPECTED.set(secret, known);
   return known;

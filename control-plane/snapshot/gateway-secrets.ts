@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
-import { type Credential, clientCaNamed, credentialNamed, credentialNames } from "../mesh/credentials.ts";
+import { clientSecrets } from "../mesh/client-credentials.ts";
+import { type Credential, clientCaNamed, credentialNamed, credentialNames, credentialOf } from "../mesh/credentials.ts";
 import { gatewaysServedBy } from "../mesh/gateways.ts";
 import type { Proxy } from "../mesh/instance.ts";
 import type { Mesh } from "../mesh/mesh.ts";
@@ -12,9 +13,13 @@ import { clientCaSecretName, gatewaySecretName } from "../translate/names.ts";
 import { type EncodedResource, encodeSecret } from "./encode.ts";
 import type { ProxySecrets } from "./secrets.ts";
 
-/** What a proxy needs for its Gateways, by name in byte order; empty for sidecars. Equal Secrets give the same objects. */
+/**
+ * What a proxy needs for its Gateways, and for the destinations that it calls with certificates of DestinationRules, by name in byte order. Equal Secrets give
+ * the same objects.
+ */
 export function gatewaySecrets(mesh: Mesh, proxy: Proxy): ReadonlyMap<string, EncodedResource> {
-  if (proxy.kind !== "gateway" || mesh.secrets.length === 0) return NONE;
+  if (mesh.secrets.length === 0) return NONE;
+  const called = clientSecrets(mesh, proxy).flatMap(encodedSecret);
   const found = [...gatewaysServedBy(mesh, proxy).values()].flatMap((gateway) =>
     gateway.spec.servers.flatMap(({ tls }) => {
       if (tls === undefined) return [];
@@ -24,7 +29,9 @@ export function gatewaySecrets(mesh: Mesh, proxy: Proxy): ReadonlyMap<string, En
       return lookups.flatMap((lookup) => (lookup.kind === "found" ? encoded(lookup.credential) : []));
     }),
   );
-  return new Map(found.map((resource): [string, EncodedResource] => [resource.name, resource]).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+  return new Map(
+    [...called, ...found].map((resource): [string, EncodedResource] => [resource.name, resource]).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)),
+  );
 }
 
 const NONE: ReadonlyMap<string, EncodedResource> = new Map();
@@ -44,6 +51,11 @@ export function createSecretJoiner(): (proxyId: string, identity: ProxySecrets, 
     made.set(proxyId, { identity, gateway: key, joined });
     return joined;
   };
+}
+
+function encodedSecret(secret: Secret): readonly EncodedResource[] {
+  const lookup = credentialOf(secret);
+  return lookup.kind === "found" ? encoded(lookup.credential) : [];
 }
 
 const ENCODED = new WeakMap<Secret, readonly EncodedResource[]>();

@@ -17,12 +17,8 @@ export interface NotBuilt {
 const IGNORED = "the mesh acts as if it were not there";
 
 const POLICY_FIELDS: readonly (readonly [path: string, instead: string, unless?: (value: unknown) => boolean])[] = [
-  ["tunnel", "connections are not tunnelled"],
-  ["proxyProtocol", "no PROXY protocol is sent"],
-  ["retryBudget.budgetInterval", "the budget counts the requests in flight"],
-  ["tls", "connections are in plain text", (value) => !isOfMode(value) || value.mode === undefined || value.mode === "DISABLE"],
+  ["tls", "connections are in plain text", (value) => !isOfMode(value) || value.mode !== "ISTIO_MUTUAL"],
   ["loadBalancer.simple", "the endpoints of the service are balanced by LEAST_REQUEST", (value) => value !== "PASSTHROUGH"],
-  ["outlierDetection.outlierDetectionHttpErrorCodes", "every 5xx counts, and no other code", (value) => Array.isArray(value) && value.length === 0],
 ];
 
 const DESTINATION_RULE: readonly NotBuilt[] = [
@@ -55,6 +51,24 @@ const GATEWAY: readonly NotBuilt[] = [
   },
 ];
 
+const SIDECAR: readonly NotBuilt[] = (
+  [
+    ["ingress.*.tls", "the port speaks what every inbound port speaks"],
+    ["ingress.*.bind", "the port is open at the workload's address"],
+    ["ingress.*.captureMode", "the port is open at the workload's address"],
+    ["egress.*.bind", "programs call services at the addresses that they are given"],
+    ["egress.*.captureMode", "programs call services at the addresses that they are given"],
+    ["outboundTrafficPolicy.egressProxy", "unknown names are called directly"],
+  ] as const
+).map(([path, instead]) => ({ kind: "Sidecar", path: ["spec", ...path.split(".")], instead, unless: (value) => value === "" || value === "DEFAULT" }));
+
+const SERVICE_ENTRY: readonly NotBuilt[] = ["spec.endpoints.*.network", "spec.network"].map((path, index) => ({
+  kind: index === 0 ? "ServiceEntry" : "WorkloadEntry",
+  path: path.split("."),
+  instead: "the endpoint is called at its own address, as if it were in the same network",
+  unless: (value) => value === "",
+}));
+
 /** Whole kinds: checked as Istio checks them, and without effect. */
 const KINDS: readonly NotBuilt[] = (
   [
@@ -66,9 +80,6 @@ const KINDS: readonly NotBuilt[] = (
     ["AuthorizationPolicy", "every request is let through", undefined],
     ["PeerAuthentication", "connections within the mesh are in plain text", undefined],
     ["RequestAuthentication", "tokens are not checked", undefined],
-    ["Sidecar", "every proxy may call every host", undefined],
-    ["ServiceEntry", "its hosts are unknown to the mesh", undefined],
-    ["WorkloadEntry", "it is no endpoint of any service", undefined],
     ["WorkloadGroup", "nothing registers itself by it", undefined],
   ] as const
 ).map(([kind, instead, alternative]) => ({ kind, path: [], instead, ...(alternative === undefined ? {} : { alternative }) }));
@@ -81,7 +92,7 @@ const MESH_CONFIG: readonly NotBuilt[] = [
 ];
 
 /** The one table. */
-export const NOT_BUILT: readonly NotBuilt[] = [...KINDS, ...MESH_CONFIG, ...DESTINATION_RULE, ...GATEWAY];
+export const NOT_BUILT: readonly NotBuilt[] = [...KINDS, ...MESH_CONFIG, ...DESTINATION_RULE, ...SERVICE_ENTRY, ...SIDECAR, ...GATEWAY];
 
 /** A warning for each field of a resource that is not built yet. */
 export function checkNotBuilt(resource: AnyResource): readonly Problem[] {
