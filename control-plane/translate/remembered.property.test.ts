@@ -1,0 +1,177 @@
+// A translation that takes over what has not changed gives the bytes of one that makes everything, whatever is changed in between.
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Instance } from "../mesh/instance.ts";
+import type { Mesh } from "../mesh/mesh.ts";
+import { shareStructure } from "../mesh/share-structure.ts";
+import { deployment } from "../test/mesh-of.ts";
+import { wiredMesh } from "../test/wired-mesh.ts";
+import type { Translation } from "./resource.ts";
+import { type TranslationMemory, translate } from "./translate.ts";
+
+/** What a mesh is written from; each member is a thing that somebody may edit. */
+interface Written {
+  readonly weight: number;
+  readonly host: "a" | "b" | "c.elsewhere" | "*.default.svc.cluster.local";
+  readonly leadsTo: "a" | "b" | "missing" | "c.elsewhere";
+  readonly delegates: boolean;
+  readonly sourceLabel: string;
+  readonly rule: "none" | "subsets" | "balanced" | "distribute" | "wildcard";
+  readonly exportTo: "." | "*";
+  readonly sidecar: boolean;
+  readonly mode: "ALLOW_ANY" | "REGISTRY_ONLY";
+  readonly protocol: "http" | "tcp";
+  readonly unready: readonly string[];
+}
+
+const written: fc.Arbitrary<Written> = fc.record({
+  weight: fc.constantFrom(0, 10, 50),
+  host: fc.constantFrom("a", "b", "c.elsewhere", "*.default.svc.cluster.local"),
+  leadsTo: fc.constantFrom("a", "b", "missing", "c.elsewhere"),
+  delegates: fc.boolean(),
+  sourceLabel: fc.constantFrom("a", "b"),
+  rule: fc.constantFrom("none", "subsets", "balanced", "distribute", "wildcard"),
+  exportTo: fc.constantFrom(".", "*"),
+  sidecar: fc.boolean(),
+  mode: fc.constantFrom("ALLOW_ANY", "REGISTRY_ONLY"),
+  protocol: fc.constantFrom("http", "tcp"),
+  unready: fc.subarray(["a-x-1", "a-y-1", "b-x-1", "b-y-1", "c-x-1"]),
+});
+
+/** One member changes at a time, so that the rest must be taken over. */
+const edits = fc.array(
+  fc.tuple(
+    fc.constantFrom(...(["weight", "host", "leadsTo", "delegates", "sourceLabel", "rule", "exportTo", "sidecar", "mode", "protocol", "unready"] as const)),
+    written,
+  ),
+  {
+    minLength: 1,
+    maxLength: 5,
+  },
+);
+
+function yamlOf({ weight, host, leadsTo, delegates, sourceLabel, rule, exportTo, sidecar, mode, protocol }: Written): string {
+  const service = (name: string, namespace: string): string => `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: ${name}, namespace: ${namespace}}
+spec: {selector: {app: ${name}}, ports: [{name: ${name === "b" ? protocol : "http"}, port: 80, targetPort: 9090}]}
+`;
+  const balancer = { balanced: "{enabled: true}", distribute: '{distribute: [{from: "eu-1/*", to: {"eu-1/eu-1x": 70, "eu-1/eu-1y": 30}}]}' };
+  const policy = rule === "balanced" || rule === "distribute" ? `trafficPolicy: {loadBalancer: {localityLbSetting: ${balancer[rule]}}}, ` : "";
+  return [
+    service("a", "default"),
+    service("b", "default"),
+    service("c", "elsewhere"),
+    ...["x", "y"].flatMap((zone) => ["a", "b"].map((app) => deployment(`${app}-${zone}`, `app: ${app}, version: ${zone}`, `eu-1${zone}`, 1))),
+    deployment("c-x", "app: c, version: x", "eu-1x", 1).replace("{name: c-x}", "{name: c-x, namespace: elsewhere}"),
+    `
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: root}
+spec:
+  hosts: ["${host}"]
+  exportTo: ["${exportTo}"]
+  http:
+    - name: mine
+      match: [{sourceLabels: {app: ${sourceLabel}}}]
+      route: [{destination: {host: ${leadsTo}}, weight: ${weight}}, {destination: {host: a}, weight: ${100 - weight}}]
+    - ${delegates ? "delegate: {name: part}" : "route: [{destination: {host: b}}]"}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: part}
+spec: {http: [{name: delegated, route: [{destination: {host: ${leadsTo}}}]}]}
+`,
+    rule === "none"
+      ? ""
+      : `
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: rule}
+spec: {host: "${rule === "wildcard" ? "*.default.svc.cluster.local" : "a"}", ${policy}subsets: [{name: x, labels: {version: x}}]}
+`,
+    sidecar
+      ? `
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default}
+spec: {egress: [{hosts: ["./a.default.svc.cluster.local", "elsewhere/*"]}]}
+`
+      : "",
+    `
+---
+apiVersion: weft.mesh/v1alpha1
+kind: MeshConfig
+metadata: {name: default}
+spec: {outboundTrafficPolicy: {mode: ${mode}}}
+`,
+  ].join("");
+}
+
+function meshFor(what: Written): Mesh {
+  const change = (instance: Instance): Instance => ({ ...instance, ready: !what.unready.includes(instance.name) });
+  return wiredMesh(yamlOf(what), { httpProxy: true, change });
+}
+
+const FILTER = { wasm: new Uint8Array([1]), generationOf: () => 0 };
+
+/** Everything that proxies get, byte for byte, and what is said. */
+function printed({ proxies, diagnostics }: Translation): unknown {
+  const byName = [...proxies].map(([id, { resources }]) => [
+    id,
+    Object.fromEntries(resources.map(({ type, name, body, needs, origins }) => [`${type}/${name}`, [Buffer.from(body).toString("latin1"), needs, origins]])),
+  ]);
+  return { byName, diagnostics };
+}
+
+describe("a translation with the memory of the former one", () => {
+  it("gives what one without it gives, after any edits", () => {
+    fc.assert(
+      fc.property(written, edits, (start, changes) => {
+        let what = start;
+        let mesh = meshFor(what);
+        let memory: TranslationMemory = translate(mesh, { filter: FILTER }).memory;
+        for (const [member, other] of changes) {
+          what = { ...what, [member]: other[member] };
+          const fresh = meshFor(what);
+          mesh = shareStructure(mesh, fresh);
+          const remembered = translate(mesh, { filter: FILTER, former: memory });
+          memory = remembered.memory;
+          expect(printed(remembered)).toEqual(printed(translate(fresh, { filter: FILTER })));
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("hands on the same objects where nothing has changed", () => {
+    const what: Written = {
+      weight: 10,
+      host: "a",
+      leadsTo: "b",
+      delegates: false,
+      sourceLabel: "a",
+      rule: "subsets",
+      exportTo: "*",
+      sidecar: false,
+      mode: "ALLOW_ANY",
+      protocol: "http",
+      unready: [],
+    };
+    const mesh = meshFor(what);
+    const first = translate(mesh, { filter: FILTER });
+    const second = translate(mesh, { filter: FILTER, former: first.memory });
+    for (const [id, { shared, own }] of second.proxies) {
+      for (const [index, resource] of (own ?? []).entries()) expect(resource).toBe(first.proxies.get(id)?.own?.[index]);
+      const before = new Set(first.proxies.get(id)?.shared);
+      const fresh = (shared ?? []).filter((resource) => !before.has(resource)).map(({ name }) => name);
+      // The mesh's own, which cost nothing to make.
+      expect(fresh.filter((name) => !["http-proxy", "http-proxy/*", "PassthroughCluster"].includes(name))).toEqual([]);
+    }
+  });
+});
