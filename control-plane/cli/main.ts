@@ -14,6 +14,7 @@ const ACTIONS: Actions = {
   explain: async (method, url, folder, options) => (await import("./explain.ts")).explain(method, url, folder, options),
   certShow: async (workload, options) => (await import("./cert.ts")).certShow(workload, options),
   certRotate: async (options) => (await import("./cert.ts")).certRotate(options),
+  diff: async (before, after, options) => (await import("./diff.ts")).diff(before, after, options),
   test: async (paths, options) => (await import("./test.ts")).test(paths, options),
 };
 

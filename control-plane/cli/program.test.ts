@@ -27,6 +27,7 @@ async function read(...args: readonly string[]): Promise<Ran> {
     logs: act("logs"),
     explain: act("explain"),
     test: act("test"),
+    diff: act("diff"),
   };
   const program = createProgram({ ...actions, certShow: act("certShow"), certRotate: act("certRotate") }, (code) => {
     exitCode = code;
@@ -101,7 +102,7 @@ describe("the command line", () => {
     expect(refused).toMatch(/^weft: .*Run `weft .*--help`/s);
   });
 
-  it.each(["up", "stop", "start", "ps", "logs", "explain", "test"])("has examples and exit codes in weft %s --help", async (command) => {
+  it.each(["up", "stop", "start", "ps", "logs", "explain", "test", "diff"])("has examples and exit codes in weft %s --help", async (command) => {
     const { exitCode, refused } = await read(command, "--help");
     expect(exitCode).toBe(0);
     expect(refused).toMatch(/Examples:\n {2}\$ weft .*Exit codes: 0 /s);
