@@ -54,7 +54,8 @@ export function gatewaysAreServed(mesh: Mesh): readonly Diagnostic[] {
 export function serversCanBeServed(mesh: Mesh): readonly Diagnostic[] {
   const findings = new Map<string, Diagnostic>();
   for (const proxy of mesh.proxies.filter(({ kind }) => kind === "gateway")) {
-    for (const { number } of proxy.gatewayPorts) {
+    const ports = mesh.gateways.filter((gateway) => servesGateway(proxy, gateway)).flatMap(({ spec }) => spec.servers.map(({ port }) => port.number));
+    for (const number of new Set(ports)) {
       for (const { gateway, index, field, what, fix } of serversAt(mesh, proxy, number).problems) {
         const origin = gateway.locate(["spec", "servers", index, ...field]);
         findings.set(`${resourceLabel(gateway)} ${index}`, { code: "WEFT0432", severity: "warning", origin, resource: resourceLabel(gateway), what, fix });

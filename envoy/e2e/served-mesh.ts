@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ListenAddress } from "../../control-plane/mesh/instance.ts";
 import type { Mesh } from "../../control-plane/mesh/mesh.ts";
+import { createSecretJoiner, gatewaySecrets, NO_SECRETS } from "../../control-plane/snapshot/gateway-secrets.ts";
 import type { Refusal } from "../../control-plane/snapshot/quarantine.ts";
 import { buildSnapshot } from "../../control-plane/snapshot/snapshot.ts";
 import { translate } from "../../control-plane/translate/translate.ts";
@@ -44,14 +45,17 @@ export async function serveMesh(mesh: Mesh): Promise<ServedMesh> {
     onState: () => undefined,
     onNack: ({ resource, reason }: Refusal) => refusals.push(`${resource.type}/${resource.name}: ${reason}`),
   });
+  const joinSecrets = createSecretJoiner();
   const children: ChildProcess[] = [];
   const publish = async (next: Mesh): Promise<void> => {
     revision += 1;
+    const secrets = new Map(next.proxies.map((proxy) => [proxy.id, gatewaySecrets(next, proxy)]));
     const snapshot = buildSnapshot({
       translation: translate(next, { filter: { wasm, generationOf: () => 0 } }),
       quarantine: new Map(),
       accepted: xds.accepted(),
       revision,
+      secretsOf: (proxyId) => joinSecrets(proxyId, NO_SECRETS, secrets.get(proxyId)),
     });
     const inconsistent = snapshot.diagnostics.filter(({ code }) => code === "WEFT0702").map(({ what }) => what);
     if (inconsistent.length > 0) throw new Error(inconsistent.join("\n"));
