@@ -1,9 +1,9 @@
 // The mesh's roots and the control plane's own certificate on disk: made once, read at each start.
 import { z } from "zod";
+import { SecretText } from "../model/secret.ts";
 import type { Leaf } from "./certificates.ts";
 import { readPrivateFile, writePrivateFile } from "./private-file.ts";
 import type { Authority } from "./rotation.ts";
-import { Secret } from "./secret.ts";
 
 /** What is kept from one control plane of a mesh to the next. */
 export interface KeptAuthority {
@@ -12,7 +12,7 @@ export interface KeptAuthority {
   readonly server?: Leaf;
 }
 
-const secret = z.string().transform((text) => new Secret(text));
+const secret = z.string().transform((text) => new SecretText(text));
 const keyed = { chainPem: z.string(), privateKey: secret };
 const kept = z.object({
   version: z.literal(1),
@@ -42,7 +42,7 @@ export async function loadAuthority(path: string): Promise<KeptAuthority | undef
 
 /** The only place where keys are written out in full. */
 export async function saveAuthority(path: string, { authority, server }: KeptAuthority): Promise<void> {
-  const open = <Keyed extends { readonly privateKey: Secret }>(value: Keyed) => ({ ...value, privateKey: value.privateKey.reveal() });
+  const open = <Keyed extends { readonly privateKey: SecretText }>(value: Keyed) => ({ ...value, privateKey: value.privateKey.reveal() });
   const value = { version: 1, authority: { ...authority, issuers: authority.issuers.map(open) }, ...(server === undefined ? {} : { server: open(server) }) };
   await writePrivateFile(path, `${JSON.stringify(value)}\n`);
 }

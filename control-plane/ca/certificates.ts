@@ -1,12 +1,12 @@
 // Makes certificates: roots and leaves, ECDSA P-256 throughout. Time comes in as milliseconds of the Unix epoch; PEM goes out.
 import { createPrivateKey, randomBytes, webcrypto, X509Certificate } from "node:crypto";
-import { Secret } from "./secret.ts";
+import { SecretText } from "../model/secret.ts";
 
 /** A certificate and its key, as PEM. */
 export interface KeyedCertificate {
   /** The certificate first, then what leads from it to a root, the root left out. */
   readonly chainPem: string;
-  readonly privateKey: Secret;
+  readonly privateKey: SecretText;
 }
 
 /** What signs leaves. */
@@ -148,13 +148,13 @@ function newSerial(): string {
   return bytes.toString("hex");
 }
 
-async function exportKey(key: webcrypto.CryptoKey): Promise<Secret> {
+async function exportKey(key: webcrypto.CryptoKey): Promise<SecretText> {
   const bytes = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", key)).toString("base64");
-  return new Secret(`-----BEGIN PRIVATE KEY-----\n${bytes.replace(/.{64}(?=.)/g, "$&\n")}\n-----END PRIVATE KEY-----\n`);
+  return new SecretText(`-----BEGIN PRIVATE KEY-----\n${bytes.replace(/.{64}(?=.)/g, "$&\n")}\n-----END PRIVATE KEY-----\n`);
 }
 
 /** Keys of others come as PKCS#1 and SEC1 as well: Node reads all three. */
-async function importKey(secret: Secret): Promise<{ readonly key: webcrypto.CryptoKey; readonly algorithm: typeof ALGORITHM | typeof RSA }> {
+async function importKey(secret: SecretText): Promise<{ readonly key: webcrypto.CryptoKey; readonly algorithm: typeof ALGORITHM | typeof RSA }> {
   const key = createPrivateKey(secret.reveal());
   const algorithm = key.asymmetricKeyType === "rsa" ? RSA : ALGORITHM;
   const bytes = key.export({ format: "der", type: "pkcs8" });

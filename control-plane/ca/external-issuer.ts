@@ -5,25 +5,21 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
+import { SecretText, secretFields, secretSpec } from "../model/secret.ts";
 import { fingerprintOf, type Issuer, splitPem } from "./certificates.ts";
-import { Secret } from "./secret.ts";
 
 /** The texts of a `kubernetes.io/tls` Secret. */
 export interface TlsTexts {
   /** The issuing certificate, then what leads to the root. */
   readonly certificate: string;
-  readonly privateKey: Secret;
+  readonly privateKey: SecretText;
   /** The roots. Empty where the issuing certificate is its own root. */
   readonly roots: string;
 }
 
 export type ExternalIssuer = { readonly kind: "issuer"; readonly issuer: Omit<Issuer, "generation"> } | { readonly kind: "problem"; readonly text: string };
 
-const secretDocument = z.object({
-  kind: z.literal("Secret"),
-  data: z.record(z.string(), z.string()).default({}),
-  stringData: z.record(z.string(), z.string()).default({}),
-});
+const secretDocument = z.object({ kind: z.literal("Secret"), ...secretFields });
 
 /** Reads a folder of three files, or a file that holds a Secret. Never rejects: a Secret that is written just now is read again later. */
 export async function readExternalIssuer(path: string, nowMs: number): Promise<ExternalIssuer> {
@@ -70,16 +66,19 @@ async function readFolder(folder: string): Promise<TlsTexts> {
     readFile(join(folder, "tls.key"), "utf8"),
     readFile(join(folder, "ca.crt"), "utf8").catch(() => ""),
   ]);
-  return { certificate, privateKey: new Secret(key), roots };
+  return { certificate, privateKey: new SecretText(key), roots };
 }
 
 function parseSecret(text: string): TlsTexts {
-  const { data, stringData } = secretDocument.parse(parse(text));
-  const entry = (name: string): string => stringData[name] ?? Buffer.from(data[name] ?? "", "base64").toString("utf8");
-  return { certificate: entry("tls.crt"), privateKey: new Secret(entry("tls.key")), roots: entry("ca.crt") };
+  const { entries } = secretSpec(secretDocument.parse(parse(text)));
+  return {
+    certificate: entries["tls.crt"]?.reveal() ?? "",
+    privateKey: entries["tls.key"] ?? new SecretText(""),
+    roots: entries["ca.crt"]?.reveal() ?? "",
+  };
 }
 
-function isKeyOf(certificate: X509Certificate, privateKey: Secret): boolean {
+function isKeyOf(certificate: X509Certificate, privateKey: SecretText): boolean {
   try {
     return certificate.checkPrivateKey(createPrivateKey(privateKey.reveal()));
   } catch {

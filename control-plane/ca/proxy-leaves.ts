@@ -46,6 +46,10 @@ interface Entry {
   cancel: () => void;
   /** Counts makings: one that was overtaken is dropped. */
   turn: number;
+  /** One is being made, or is tried again. */
+  making: boolean;
+  /** Some proxies ask for the roots alone. */
+  wantsLeaf: boolean;
 }
 
 const LEAF_IS_AWAITED: ReadonlySet<string> = new Set([LEAF_SECRET]);
@@ -61,6 +65,7 @@ export function createProxyLeaves(options: ProxyLeavesOptions): ProxyLeaves {
   const make = (proxyId: string, entry: Entry): void => {
     entry.cancel();
     entry.turn += 1;
+    entry.making = true;
     const { turn } = entry;
     const retry = (): void => {
       entry.cancel = clock.after(RETRY_MS, () => make(proxyId, entry));
@@ -69,6 +74,7 @@ export function createProxyLeaves(options: ProxyLeavesOptions): ProxyLeaves {
       (leaf) => {
         if (closed || entry.turn !== turn || entries.get(proxyId) !== entry) return;
         if (leaf === undefined) return retry();
+        entry.making = false;
         entry.leaf = leaf;
         entry.secrets = secretsWith(options.roots(), leaf);
         renewAt(proxyId, entry, dueMs(leaf.issuedAtMs, leaf.expiresAtMs, lifetimeMs));
@@ -87,9 +93,13 @@ export function createProxyLeaves(options: ProxyLeavesOptions): ProxyLeaves {
   };
 
   return {
-    asked: (proxyId, held) => {
-      const entry = entries.get(proxyId) ?? { leaf: undefined, secrets: rootsOnly, cancel: () => undefined, turn: 0 };
+    asked: (proxyId, names, held) => {
+      const wants = (name: string): boolean => names.includes(name) || names.includes("*");
+      if (!wants(LEAF_SECRET) && !wants(ROOTS_SECRET)) return;
+      const entry = entries.get(proxyId) ?? { leaf: undefined, secrets: rootsOnly, cancel: () => undefined, turn: 0, making: false, wantsLeaf: false };
       entries.set(proxyId, entry);
+      if (!wants(LEAF_SECRET)) return;
+      entry.wantsLeaf = true;
       const version = parseLeafVersion(held.get(LEAF_SECRET) ?? "");
       // What it holds may be of another control plane, which has the key and this one has not: it stays until it is due.
       const due = version === undefined ? 0 : dueMs(version.expiresAtMs - lifetimeMs, version.expiresAtMs, lifetimeMs);
@@ -98,9 +108,10 @@ export function createProxyLeaves(options: ProxyLeavesOptions): ProxyLeaves {
         entry.leaf = undefined;
         entry.secrets = rootsOnly;
         entry.turn += 1;
+        entry.making = false;
         renewAt(proxyId, entry, due);
         options.onChange([proxyId]);
-      } else if (!mayStay && entry.leaf === undefined) make(proxyId, entry);
+      } else if (!mayStay && entry.leaf === undefined && !entry.making) make(proxyId, entry);
     },
     left: (proxyId) => {
       const entry = entries.get(proxyId);
@@ -110,7 +121,7 @@ export function createProxyLeaves(options: ProxyLeavesOptions): ProxyLeaves {
     secretsOf: (proxyId) => entries.get(proxyId)?.secrets ?? rootsOnly,
     leafOf: (proxyId) => entries.get(proxyId)?.leaf,
     renew: (mayStay) => {
-      for (const [proxyId, entry] of entries) if (!mayStay(entry.leaf)) make(proxyId, entry);
+      for (const [proxyId, entry] of entries) if (entry.wantsLeaf && !mayStay(entry.leaf)) make(proxyId, entry);
     },
     rootsChanged: () => {
       rootsOnly = secretsWith(options.roots(), undefined);

@@ -1,6 +1,7 @@
 // What an Envoy needs before it has a stream, as files that it watches. Source: config_source.proto, PathConfigSource: the file holds a DiscoveryResponse.
+
+import type { SecretText } from "../model/secret.ts";
 import { ROOTS_SECRET } from "../translate/names.ts";
-import type { Secret } from "./secret.ts";
 
 /** Roots as a file for `path_config_source`. */
 export function rootsFile(roots: readonly string[]): string {
@@ -8,7 +9,7 @@ export function rootsFile(roots: readonly string[]): string {
 }
 
 /** A token as a file for `path_config_source`: the whole value of the header. Its only reader is the Envoy beside it. */
-export function tokenFile(token: Secret): string {
+export function tokenFile(token: SecretText): string {
   return secretFile({ name: "token", generic_secret: { secret: { inline_string: `Bearer ${token.reveal()}` } } });
 }
 

@@ -2,9 +2,9 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { decodeProtectedHeader, errors, jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
+import { SecretText } from "../model/secret.ts";
 import { AuthenticationRefused, type Peer } from "../xds/authentication.ts";
 import { readPrivateFile, writePrivateFileOnce } from "./private-file.ts";
-import { Secret } from "./secret.ts";
 import type { WorkloadIdentity } from "./spiffe.ts";
 
 /** Whom a token is for. */
@@ -50,7 +50,7 @@ export interface TokenClaims extends WorkloadIdentity {
 }
 
 /** `sub` is `namespace/serviceaccount/proxy id`. */
-export async function mintToken({ id, key }: TokenKey, claims: TokenClaims): Promise<Secret> {
+export async function mintToken({ id, key }: TokenKey, claims: TokenClaims): Promise<SecretText> {
   const { namespace, serviceAccount, proxyId, issuedAtMs, expiresAtMs, audience = TOKEN_AUDIENCE } = claims;
   const token = await new SignJWT()
     .setProtectedHeader({ alg: ALGORITHM, kid: id, typ: "JWT" })
@@ -60,7 +60,7 @@ export async function mintToken({ id, key }: TokenKey, claims: TokenClaims): Pro
     .setIssuedAt(Math.floor(issuedAtMs / 1_000))
     .setExpirationTime(Math.floor(expiresAtMs / 1_000))
     .sign(key);
-  return new Secret(token);
+  return new SecretText(token);
 }
 
 /**

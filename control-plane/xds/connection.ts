@@ -30,10 +30,8 @@ export interface ConnectionEvents {
   readonly onClosed: (connection: Connection) => void;
   /** The first request named another proxy than its token. */
   readonly onForged: (connection: Connection, nodeId: string) => void;
-  /** The first request for secrets has come: `held` is name to version of those that the proxy reports. */
-  readonly onSecretsAsked: (connection: Connection, held: ReadonlyMap<string, string>) => void;
-  /** Names of secrets were asked for. */
-  readonly onSecretNames: (connection: Connection, names: readonly string[]) => void;
+  /** Names of secrets were asked for; `held` is name to version of those that the proxy reports, on the first request alone. */
+  readonly onSecretsAsked: (connection: Connection, names: readonly string[], held: ReadonlyMap<string, string>) => void;
 }
 
 /** What was sent on a stream. */
@@ -140,10 +138,8 @@ export class Connection {
         this.events.onIdentified(this);
       }
       if (typeOfUrl(request.typeUrl) === undefined) this.logger.warn({ proxyId: this.proxyId, typeUrl: request.typeUrl }, "xDS type is not served");
-      const asksForSecrets = typeOfUrl(request.typeUrl) === "secret" && !this.state.subscriptions.secret.requested;
       const refusal = receiveRequest(this.state, request);
-      if (asksForSecrets) this.events.onSecretsAsked(this, request.initialVersions);
-      if (typeOfUrl(request.typeUrl) === "secret" && request.subscribe.length > 0) this.events.onSecretNames(this, request.subscribe);
+      if (typeOfUrl(request.typeUrl) === "secret" && request.subscribe.length > 0) this.events.onSecretsAsked(this, request.subscribe, request.initialVersions);
       if (request.error !== undefined) this.logger.warn({ proxyId: this.proxyId, typeUrl: request.typeUrl, reason: request.error }, "proxy refused a response");
       if (refusal !== undefined) this.events.onRefusal(this, refusal);
       if (namesHeld(this.state) > MOST_NAMES) this.refuse(status.RESOURCE_EXHAUSTED, `a stream may name ${MOST_NAMES} resources`);

@@ -138,14 +138,10 @@ export class ProxyTable {
     connection.refuse(status.PERMISSION_DENIED, "the token is another proxy's: node.id must be the proxy that the token names");
   };
 
-  readonly onSecretsAsked = ({ proxyId }: Connection, held: ReadonlyMap<string, string>): void => {
-    this.options.secrets?.asked(proxyId, held);
-  };
-
-  readonly onSecretNames = ({ proxyId, target }: Connection, names: readonly string[]): void => {
-    if (target === undefined) return;
-    const foreign = names.filter((name) => name !== "*" && target.view.get("secret")?.has(name) !== true && !target.frozen.has(`secret/${name}`));
+  readonly onSecretsAsked = ({ proxyId, target }: Connection, names: readonly string[], held: ReadonlyMap<string, string>): void => {
+    const foreign = names.filter((name) => name !== "*" && target?.view.get("secret")?.has(name) === false && !target.frozen.has(`secret/${name}`));
     if (foreign.length > 0) this.options.logRefusal("foreign-secret", proxyId, { asked: foreign.slice(0, 3).map((name) => name.slice(0, LONGEST_CLAIM)) });
+    this.options.secrets?.asked(proxyId, names, held);
   };
 
   readonly onProgress = (connection: Connection): void => {
