@@ -12,6 +12,8 @@ export interface EncodedResource {
   readonly version: string;
   /** The encoded `envoy.service.discovery.v3.Resource`: name, version and the body in an Any. */
   readonly bytes: Uint8Array;
+  /** `bytes` as they stand in a response, after their field number and length. The same memory. */
+  readonly framed: Uint8Array;
   readonly body: Uint8Array;
   readonly origins: readonly ResourceOrigin[];
   /** `type/name` of what must be there for it to work. */
@@ -21,6 +23,9 @@ export interface EncodedResource {
   /** A route configuration whose virtual hosts come by VHDS. */
   readonly usesVhds: boolean;
 }
+
+/** DeltaDiscoveryResponse.resources. */
+const RESOURCES_FIELD = 2;
 
 /** Encoded resources by `type/name@version`, kept from one snapshot to the next so that bytes are made once. */
 export type EncodedPool = Map<string, EncodedResource>;
@@ -81,7 +86,7 @@ export function emptyEndpoints(name: string): EncodedResource {
  */
 export function encodeSecret(name: string, version: string, body: Uint8Array): EncodedResource {
   const encoded = encode({ type: "secret", name, body, origins: [], needs: [] }, version);
-  return Object.defineProperties(encoded, { bytes: { enumerable: false }, body: { enumerable: false } });
+  return Object.defineProperties(encoded, { bytes: { enumerable: false }, framed: { enumerable: false }, body: { enumerable: false } });
 }
 
 function versionOf(body: Uint8Array): string {
@@ -106,7 +111,9 @@ function sameTexts(a: readonly string[], b: readonly string[]): boolean {
 
 function encode(resource: TranslatedResource, version: string): EncodedResource {
   const { type, name, body, origins, needs } = resource;
-  const bytes = new BinaryWriter()
+  const framed = new BinaryWriter()
+    .tag(RESOURCES_FIELD, WireType.LengthDelimited)
+    .fork()
     .tag(1, WireType.LengthDelimited)
     .string(version)
     .tag(2, WireType.LengthDelimited)
@@ -118,9 +125,13 @@ function encode(resource: TranslatedResource, version: string): EncodedResource 
     .join()
     .tag(3, WireType.LengthDelimited)
     .string(name)
+    .join()
     .finish();
+  const reader = new BinaryReader(framed);
+  reader.tag();
+  const bytes = reader.bytes();
   const routing = type === "route" ? scanRouteConfiguration(body) : { domains: type === "virtualHost" ? scanDomains(body) : [], usesVhds: false };
-  return { type, name, version, bytes, body, origins, needs, ...routing };
+  return { type, name, version, bytes, framed, body, origins, needs, ...routing };
 }
 
 /** Reads only the fields that the consistency check asks for: RouteConfiguration.virtual_hosts is field 2, .vhds field 9. */

@@ -170,14 +170,31 @@ export function isRefused(subscription: Subscription, resource: EncodedResource)
  * after it, since a new cluster warms until they come. Not its ACK: that waits for secrets and warming of every other cluster.
  */
 export function isReady(stream: StreamState, resource: EncodedResource): boolean {
-  if (resource.type !== "listener" && resource.type !== "route" && resource.type !== "virtualHost") return true;
-  return namesOf(resource, "cluster").every((name) => isInPlace(stream, name));
+  if ((resource.type !== "listener" && resource.type !== "route" && resource.type !== "virtualHost") || resource.needs.length === 0) return true;
+  return allInPlace(stream) || namesOf(resource, "cluster").every((name) => isInPlace(stream, name));
 }
 
 /** The names of one type among what a resource needs. */
-export function namesOf(resource: EncodedResource, type: XdsType): readonly string[] {
+export function namesOf({ needs }: EncodedResource, type: XdsType): readonly string[] {
+  if (needs.length === 0) return needs;
+  const known = NAMES.get(needs) ?? new Map<XdsType, readonly string[]>();
+  NAMES.set(needs, known);
+  const found = known.get(type);
+  if (found !== undefined) return found;
   const prefix = `${type}/`;
-  return resource.needs.filter((need) => need.startsWith(prefix)).map((need) => need.slice(prefix.length));
+  const names = needs.filter((need) => need.startsWith(prefix)).map((need) => need.slice(prefix.length));
+  known.set(type, names);
+  return names;
+}
+
+/** Asked on every stream for the same resources. */
+const NAMES = new WeakMap<readonly string[], Map<XdsType, readonly string[]>>();
+
+/** Whether every cluster of the target can serve, told without looking at each: then nothing has to wait for one. */
+function allInPlace(stream: StreamState): boolean {
+  const { cluster, endpoint } = stream.subscriptions;
+  const settled = changesOf(stream, "cluster").wanted.size === 0 && cluster.refused.size === 0;
+  return settled && endpoint.owed.size === 0 && holdsAll(stream, "cluster") && holdsAll(stream, "endpoint");
 }
 
 function isInPlace(stream: StreamState, cluster: string): boolean {

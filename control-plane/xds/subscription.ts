@@ -86,6 +86,23 @@ export function receive(subscription: Subscription, request: DeltaRequest): Answ
   return request.nonce === "" ? NO_ANSWER : answer(subscription, request);
 }
 
+interface HeldForms {
+  readonly sent: Held;
+  readonly acked: Held;
+}
+
+/** A resource as held by any number of clients: a thousand streams with a thousand resources each share these. */
+const HELD = new WeakMap<EncodedResource, HeldForms>();
+
+function heldOf(resource: EncodedResource): HeldForms {
+  const known = HELD.get(resource);
+  if (known !== undefined) return known;
+  const { version } = resource;
+  const forms: HeldForms = { sent: { version, resource, acked: false }, acked: { version, resource, acked: true } };
+  HELD.set(resource, forms);
+  return forms;
+}
+
 /** Notes what a response carries. `resource` undefined stands for a removal. */
 export function recordSent(
   subscription: Subscription,
@@ -94,7 +111,7 @@ export function recordSent(
 ): void {
   const items = lines.map(({ name, resource }): SentItem => {
     const former = subscription.held.get(name);
-    const sent = resource === undefined ? undefined : { version: resource.version, resource, acked: false };
+    const sent = resource === undefined ? undefined : heldOf(resource).sent;
     if (sent === undefined) subscription.held.delete(name);
     else subscription.held.set(name, sent);
     subscription.owed.delete(name);
@@ -152,7 +169,7 @@ function answer(subscription: Subscription, request: DeltaRequest): Answer {
     return { kind: "nack", items, reason: request.error };
   }
   for (const { name, sent } of items) {
-    if (sent !== undefined && subscription.held.get(name) === sent) subscription.held.set(name, { ...sent, acked: true });
+    if (sent?.resource !== undefined && subscription.held.get(name) === sent) subscription.held.set(name, heldOf(sent.resource).acked);
   }
   return { kind: "ack", items };
 }

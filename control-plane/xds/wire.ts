@@ -64,13 +64,9 @@ export function parseRequest(bytes: Uint8Array): DeltaRequest {
 
 /** The DeltaDiscoveryResponse: resources go in as the bytes that all streams share. */
 export function encodeResponse(response: DeltaResponse): Buffer {
-  const parts: Uint8Array[] = [];
-  for (const resource of response.resources) {
-    parts.push(new BinaryWriter().tag(2, WireType.LengthDelimited).uint32(resource.bytes.length).finish(), resource.bytes);
-  }
   const rest = new BinaryWriter().tag(4, WireType.LengthDelimited).string(TYPE_URLS[response.type]).tag(5, WireType.LengthDelimited).string(response.nonce);
   for (const name of response.removed) rest.tag(6, WireType.LengthDelimited).string(name);
-  return Buffer.concat([...parts, rest.finish()]);
+  return Buffer.concat([...response.resources.map(({ framed }) => framed), rest.finish()]);
 }
 
 /** The two fields that are read of a Node: id is field 1, cluster field 2. */
