@@ -38,13 +38,20 @@ const REQUEST = {
 /** A proxy never changes: what all of its listeners log by is made once. */
 const MADE = new WeakMap<Proxy, Map<string, AccessLogInit[]>>();
 
-/** The log of a proxy's listeners; none where it has no path for it. */
-export function accessLog(kind: "request" | "connection", direction: "inbound" | "outbound", proxy: Proxy): AccessLogInit[] {
+/** What policies would have decided that are tried and not enforced. Source: Envoy, "Role Based Access Control", dynamic metadata. */
+const DRY_RUN = {
+  request: { dryRun: "%DYNAMIC_METADATA(envoy.filters.http.rbac)%" },
+  connection: { dryRun: "%DYNAMIC_METADATA(envoy.filters.network.rbac)%" },
+};
+
+/** The log of a proxy's listeners; none where it has no path for it. `dryRun`: policies are tried there. */
+export function accessLog(kind: "request" | "connection", direction: "inbound" | "outbound", proxy: Proxy, dryRun = false): AccessLogInit[] {
   if (proxy.accessLogPath === undefined) return [];
   const made = MADE.get(proxy) ?? new Map<string, AccessLogInit[]>();
   MADE.set(proxy, made);
-  const key = `${kind} ${direction}`;
-  const known = made.get(key) ?? fileLog({ ...(kind === "request" ? REQUEST : CONNECTION), direction }, proxy.accessLogPath);
+  const key = `${kind} ${direction} ${dryRun}`;
+  const fields = { ...(kind === "request" ? REQUEST : CONNECTION), ...(dryRun ? DRY_RUN[kind] : {}), direction };
+  const known = made.get(key) ?? fileLog(fields, proxy.accessLogPath);
   made.set(key, known);
   return known;
 }

@@ -97,6 +97,7 @@ export function tcpProxy(
   direction: "inbound" | "outbound",
   proxy: Proxy,
   settings: ConnectionSettings = { bySourceAddress: false },
+  dryRun = false,
 ): NetworkFilterInit {
   const { idleTimeoutMs, maxDurationMs, bySourceAddress, tunnel } = settings;
   const typedConfig = packAny(TcpProxySchema, {
@@ -106,7 +107,7 @@ export function tcpProxy(
     ...(maxDurationMs === undefined ? {} : { maxDownstreamConnectionDuration: duration(maxDurationMs) }),
     ...(bySourceAddress ? { hashPolicy: [{ policySpecifier: { case: "sourceIp", value: {} } }] } : {}),
     ...(tunnel === undefined ? {} : { tunnelingConfig: { hostname: `${tunnel.targetHost}:${tunnel.targetPort}`, usePost: tunnel.protocol === "POST" } }),
-    accessLog: accessLog("connection", direction, proxy),
+    accessLog: accessLog("connection", direction, proxy, dryRun),
   });
   return { name: "envoy.filters.network.tcp_proxy", configType: { case: "typedConfig", value: typedConfig } };
 }

@@ -134,7 +134,7 @@ export function outboundManager(
   routeConfiguration: string,
   { statPrefix, proxy, security }: ManagerOptions,
 ): NetworkFilterInit {
-  return manager(kind, { statPrefix, routeSpecifier: rds(routeConfiguration), accessLog: accessLog("request", "outbound", proxy) }, security);
+  return manager(kind, { statPrefix, routeSpecifier: rds(routeConfiguration), accessLog: accessLog("request", "outbound", proxy, security?.dryRun) }, security);
 }
 
 /** Answers what the routes would do, or that none matches, and never lets a request through. */
@@ -152,7 +152,7 @@ export function inboundManager(cluster: string, { statPrefix, proxy, security }:
     statPrefix,
     // What the program itself says by the marker's name is not the sidecar's word.
     routeSpecifier: { case: "routeConfig", value: { name: cluster, virtualHosts, responseHeadersToRemove: [RETRY_MARKER_HEADER] } },
-    accessLog: accessLog("request", "inbound", proxy),
+    accessLog: accessLog("request", "inbound", proxy, security?.dryRun),
   };
   return manager("inbound", init, security);
 }

@@ -61,7 +61,7 @@ export function inboundListener(
   const name = `inbound|${containerPort}`;
   const filters = isHttp
     ? [inboundManager(cluster, { statPrefix: name, proxy, security })]
-    : [...security.network, tcpProxy(name, { case: "cluster", value: cluster }, "inbound", proxy)];
+    : [...security.network, tcpProxy(name, { case: "cluster", value: cluster }, "inbound", proxy, undefined, security.dryRun)];
   return listenerResource(name, listen, "INBOUND", [{ filters }], security.origins, [`cluster/${cluster}`]);
 }
 

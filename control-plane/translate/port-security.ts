@@ -1,6 +1,7 @@
 // What a port asks of those who call it, as filters: valid tokens, then an authorizer outside, then the policies. Mesh, workload and port in, filters out.
 import type { Mesh } from "../mesh/mesh.ts";
-import { authorizationOf, type SecuredWorkload } from "../mesh/security-policies.ts";
+import { authorizationOf, isDryRun, type SecuredWorkload } from "../mesh/security-policies.ts";
+import type { AuthorizationPolicy } from "../model/resource.ts";
 import { type AuthorizedPort, type HttpFilterInit, httpAuthorization, type NetworkFilterInit, tcpAuthorization } from "./authorization/filters.ts";
 import { jwtAuthentication } from "./jwt-authentication.ts";
 import type { ClusterKey } from "./names.ts";
@@ -14,6 +15,8 @@ export interface PortSecurity {
   readonly network: readonly NetworkFilterInit[];
   /** Policies decide by the path: requests whose paths say one thing to a policy and another to a program must be brought into one form. */
   readonly decidesByPath: boolean;
+  /** Some of the policies are only tried; what they would decide belongs into the access log. */
+  readonly dryRun: boolean;
   readonly origins: readonly ResourceOrigin[];
 }
 
@@ -24,7 +27,7 @@ export interface SecurityUpstreams {
 }
 
 /** A port without policies. */
-export const NO_SECURITY: PortSecurity = { http: [], network: [], decidesByPath: false, origins: [] };
+export const NO_SECURITY: PortSecurity = { http: [], network: [], decidesByPath: false, dryRun: false, origins: [] };
 
 /** The filters of a sidecar's inbound port (by its container port) or of a gateway's port (by the number in its Gateways). */
 export function portSecurity(mesh: Mesh, workload: SecuredWorkload & { readonly kind: "sidecar" | "gateway" }, port: AuthorizedPort): PortSecurity {
@@ -32,10 +35,13 @@ export function portSecurity(mesh: Mesh, workload: SecuredWorkload & { readonly 
   const requests = httpAuthorization(mesh, workload, port);
   const connections = tcpAuthorization(mesh, workload, port);
   if (tokens.origins.length + requests.origins.length === 0) return NO_SECURITY;
+  const { custom, audit, deny, allow } = authorizationOf(mesh, workload);
+  const policies = [...custom, ...audit, ...deny, ...allow];
   return {
     http: [...tokens.filters, ...requests.filters],
     network: connections.filters,
-    decidesByPath: decidesByPath(mesh, workload),
+    decidesByPath: policies.some(asksForPaths),
+    dryRun: policies.some(isDryRun),
     origins: uniqueOrigins([...tokens.origins, ...requests.origins]),
   };
 }
@@ -48,13 +54,10 @@ export function securityUpstreams(mesh: Mesh, workload: SecuredWorkload & { read
   return { clusters: [...tokens.clusters, ...authorizers], resources: tokens.resources };
 }
 
-function decidesByPath(mesh: Mesh, workload: SecuredWorkload): boolean {
-  const { custom, audit, deny, allow } = authorizationOf(mesh, workload);
-  return [...custom, ...audit, ...deny, ...allow].some(({ spec }) =>
-    spec.rules.some(
-      ({ to, when }) =>
-        to.some(({ operation }) => operation !== undefined && operation.paths.length + operation.notPaths.length > 0) ||
-        when.some(({ key }) => key === "request.headers[:path]"),
-    ),
+function asksForPaths({ spec }: AuthorizationPolicy): boolean {
+  return spec.rules.some(
+    ({ to, when }) =>
+      to.some(({ operation }) => operation !== undefined && operation.paths.length + operation.notPaths.length > 0) ||
+      when.some(({ key }) => key === "request.headers[:path]"),
   );
 }
