@@ -33,7 +33,7 @@ export interface AnalysisOptions {
 /** All findings in files (path to text), sorted by place. */
 export function analyze(files: ReadonlyMap<string, string>, options: AnalysisOptions): readonly AnalyzedDiagnostic[] {
   const parsed = [...files].map(([file, text]) => parseFile(file, text));
-  const documents = [...files].flatMap(([file, text]) => rawDocuments(file, text));
+  const documents = parsed.flatMap(rawDocuments);
   const resources = parsed.flatMap((file) => [...file.resources, ...file.broken.flatMap(({ meant }) => meant ?? [])]);
   const own = [...parsed.flatMap(({ diagnostics }) => diagnostics), ...validate(resources), ...(options.meshDiagnostics?.(parsed) ?? [])];
   const found = [

@@ -1,5 +1,6 @@
 // The ingress gateway that every installation of Istio has, in no file of its users: rules about gateways must know it.
 // Source: Istio pkg/config/analysis/local, defaults.go.
+import { parseFile } from "../source/parse-file.ts";
 import { type RawDocument, rawDocuments } from "../source/raw-documents.ts";
 
 const FILE = "istio-ingressgateway (built in)";
@@ -21,5 +22,5 @@ export function defaultGateway(): readonly RawDocument[] {
     metadata: { ...metadata, labels: { istio: "ingressgateway" } },
     spec: { ports, selector: { istio: "ingressgateway" } },
   };
-  return [pod, service].flatMap((document) => rawDocuments(FILE, JSON.stringify(document)));
+  return [pod, service].flatMap((document) => rawDocuments(parseFile(FILE, JSON.stringify(document))));
 }

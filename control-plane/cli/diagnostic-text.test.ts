@@ -24,6 +24,14 @@ describe("a diagnostic", () => {
     expect(diagnosticText(weight, source, PLAIN)).toBe(text.join("\n"));
   });
 
+  it("shows no value of a Secret", () => {
+    const secret = "kind: Secret\ndata:\n  tls.key: c2VjcmV0\n---\nkind: Service\nspec: 1";
+    const at = (line: number) => diagnosticText({ ...weight, origin: { file: "a.yaml", line, column: 3 } }, secret, PLAIN);
+    expect(at(3)).toContain("tls.key: [redacted]");
+    expect(at(3)).not.toContain("c2VjcmV0");
+    expect(at(6)).toContain("spec: 1");
+  });
+
   it("has the same text with colours", () => {
     const coloured = diagnosticText(weight, "\n  weight: 90%", styleOf({ isTTY: true }, {}));
     expect(coloured).toContain("\u001b[31merror\u001b[39m");

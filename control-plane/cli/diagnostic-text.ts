@@ -13,7 +13,7 @@ import type { Style } from "./style.ts";
 export function diagnosticText(diagnostic: Diagnostic, source: string | undefined, style: Style): string {
   const { line, column } = diagnostic.origin;
   const finding = coloured(diagnostic, style);
-  const sourceLine = source?.split(/\r?\n/)[line - 1];
+  const sourceLine = source === undefined ? undefined : shownLine(source.split(/\r?\n/), line - 1);
   if (sourceLine === undefined || sourceLine.trim() === "") return finding;
   const number = String(line).padStart(4);
   const before = sourceLine.slice(0, column - 1);
@@ -21,6 +21,18 @@ export function diagnosticText(diagnostic: Diagnostic, source: string | undefine
   const indent = before.replace(/[^\t]/g, " ");
   const bar = style.dim("|");
   return [finding, `${style.dim(number)} ${bar} ${sourceLine}`, `${" ".repeat(number.length)} ${bar} ${indent}${style.red("^")}`].join("\n");
+}
+
+/** A line of a file, or what may be seen of it: of a Secret the keys alone. */
+function shownLine(lines: readonly string[], index: number): string | undefined {
+  const line = lines[index];
+  const isSeparator = (text: string): boolean => /^---(?:\s|$)/.test(text);
+  const start = lines.slice(0, index).findLastIndex(isSeparator) + 1;
+  const length = lines.slice(index).findIndex((text, offset) => offset > 0 && isSeparator(text));
+  const document = lines.slice(start, length < 0 ? undefined : index + length);
+  if (line === undefined || !document.some((text) => /\bkind["']?\s*:\s*["']?Secret\b/.test(text))) return line;
+  const key = /^[\s-]*[\w.-]+:(?=\s)/.exec(line)?.[0];
+  return line.endsWith(":") || /^\s*name:/.test(line) ? line : `${key ?? ""} [redacted]`;
 }
 
 /** `2 errors, 1 warning`; `no problems` for none. */

@@ -6,6 +6,7 @@ import { styleOf } from "./style.ts";
 
 /** Loads each command when it is run: `weft --help` reads none of them. */
 const ACTIONS: Actions = {
+  analyze: async (paths, options) => (await import("./analyze.ts")).analyze(paths, options),
   init: async (folder) => (await import("./init.ts")).init(folder),
   up: async (folder, options) => (await import("./up.ts")).up(folder, options),
   stopStart: async (action, workload, options) => (await import("./stop-start.ts")).stopStart(action, workload, options),

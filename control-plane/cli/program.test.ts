@@ -20,6 +20,7 @@ async function read(...args: readonly string[]): Promise<Ran> {
       return 7;
     };
   const actions = {
+    analyze: act("analyze"),
     init: act("init"),
     up: act("up"),
     stopStart: act("stopStart"),
@@ -49,6 +50,7 @@ describe("the command line", () => {
     { args: ["cert", "show", "product-a", "-o", "json"], called: ["certShow", "product-a", { output: "json" }] },
     { args: ["cert", "rotate"], called: ["certRotate", {}] },
     { args: ["cert", "rotate", "--root"], called: ["certRotate", { root: true }] },
+    { args: ["analyze", "mesh", "--fix"], called: ["analyze", ["mesh"], { output: "text", platform: "weft", fix: true }] },
     { args: ["init", "deploy"], called: ["init", "deploy"] },
     { args: ["up", "examples/shop"], called: ["up", "examples/shop", { output: "text" }] },
     {

@@ -1,7 +1,8 @@
 // The command line as commander reads it: commands, options, help texts with examples. What a command does is loaded only when it is run.
 import { Command, InvalidArgumentError, Option } from "commander";
+import type { AnalyzeOptions } from "./analyze.ts";
 import type { CertRotateOptions, CertShowOptions } from "./cert.ts";
-import { command, dirOption, EXIT_CODES, outputOption, WORKLOADS } from "./command-line.ts";
+import { command, type Done, dirOption, EXIT_CODES, outputOption, WORKLOADS } from "./command-line.ts";
 import type { ExplainOptions } from "./explain.ts";
 import type { LogsOptions } from "./logs.ts";
 import type { PsOptions } from "./ps.ts";
@@ -11,6 +12,7 @@ import type { UpOptions } from "./up.ts";
 
 /** What each command does. Resolves with the exit code; rejects with a CommandError. */
 export interface Actions extends RoutingToolActions {
+  readonly analyze: (paths: readonly string[], options: AnalyzeOptions) => Promise<number>;
   readonly init: (folder: string) => Promise<number>;
   readonly up: (folder: string, options: UpOptions) => Promise<number>;
   readonly stopStart: (action: "stop" | "start", workload: string, options: StopStartOptions) => Promise<number>;
@@ -112,6 +114,7 @@ ${EXIT_CODES}`,
 
   addExplain(program, actions, done);
   addCert(program, actions, done);
+  addAnalyze(program, actions, done);
   addRoutingTools(program, actions, done);
   return program;
 }
@@ -180,4 +183,27 @@ function collectHeader(text: string, before: readonly (readonly [string, string]
   if (name === undefined || value === undefined) throw new InvalidArgumentError("A header is written 'name: value'.");
   if (/[^\t -~\u0080-\u00ff]/.test(value)) throw new InvalidArgumentError("A header's value holds no line break or control character.");
   return [...before, [name, value]];
+}
+
+function addAnalyze(program: Command, actions: Actions, done: Done): void {
+  command(program, "analyze <files...>", "say what is wrong with YAML, under Istio's codes, before anything runs")
+    .option("--fix", "mend what leaves no doubt (quotes, percent signs, maps for lists, misspelt fields, apiVersion), and show the lines that change")
+    .option("--strict", "let warnings fail, too")
+    .addOption(
+      new Option("--platform <name>", "weft: a Deployment stands for its pods; istio: as istioctl sees the files").choices(["weft", "istio"]).default("weft"),
+    )
+    .addOption(outputOption("text for people, json for programs", ["text", "json"]))
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ weft analyze examples/shop
+  $ weft analyze --strict mesh/ gateway.yaml
+  $ weft analyze --fix mesh/
+  $ weft analyze mesh/ -o json | jq '.[] | select(.severity == "error")'
+
+FILES are folders or files of YAML. A resource with the annotation galley.istio.io/analyze-suppress: IST0101 keeps that finding to itself.
+Exit codes: 0 no error (with --strict no warning), 1 there is one, 2 the command line is wrong.`,
+    )
+    .action(async (paths: string[], options: AnalyzeOptions) => done(await actions.analyze(paths, options)));
 }

@@ -10,6 +10,16 @@ export interface Origin {
 /** `error`: the resource is set aside. `warning`: it serves, but not as its author may think. `info`: worth knowing. */
 export type Severity = "error" | "warning" | "info";
 
+/** A change of one place in a file that leaves no doubt. */
+export interface Edit {
+  /** `key`: the field's name; `value`: what stands behind it, or behind the dash of an item; `list`: the map under it becomes the only item of a list. */
+  readonly kind: "key" | "value" | "list";
+  /** As it is written, quotes aside; empty for `list`. */
+  readonly from: string;
+  /** As it is to be written; empty for `list`. */
+  readonly to: string;
+}
+
 /** One finding, addressed to the author of a file. `what` states the fact, `fix` the next step; neither ends with a full stop. */
 export interface Diagnostic {
   /** `WEFTnnnn`: 01 reading YAML, 02 schema, 03 semantics of one resource, 04 resources together, 05 translation, 06 the local run, 07 refused by Envoy. */
@@ -20,6 +30,8 @@ export interface Diagnostic {
   readonly resource?: string;
   readonly what: string;
   readonly fix: string;
+  /** The fix at `origin`, where it is mechanical: `weft analyze --fix` makes it. */
+  readonly edit?: Edit;
 }
 
 /** `reviews.yaml:14:9 WEFT0203 error VirtualService default/reviews: all destinations have weight 0. Fix: give at least one a weight above 0.` */

@@ -17,6 +17,11 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   return best;
 }
 
+/** Whether `word` is `meant` but for one letter, or for the case of letters: too near to be anything else. */
+export function isSlip(word: string, meant: string): boolean {
+  return Math.abs(word.length - meant.length) <= 1 && levenshtein(word.toLowerCase(), meant.toLowerCase()) <= 1;
+}
+
 /** Insertions, deletions and substitutions that turn `a` into `b`. */
 function levenshtein(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index);

@@ -1,7 +1,8 @@
 // Mistakes that leave no doubt of what was meant: the tree goes on as it was meant, so that one mistake does not hide the next. Each mend is
 // still an error; only an empty value (`http:`) is, as in Kubernetes, the same as an absent field.
 import type { z } from "zod";
-import { nearest } from "../model/nearest.ts";
+import type { Edit } from "../model/diagnostic.ts";
+import { isSlip, nearest } from "../model/nearest.ts";
 import type { FieldPath } from "../model/resource.ts";
 import { fieldText, pathText } from "./field-text.ts";
 import { fieldsAt, isList, mayBeAbsent, schemaAt } from "./schema-walk.ts";
@@ -13,6 +14,7 @@ export interface Finding {
   readonly place: Place;
   readonly what: string;
   readonly fix: string;
+  readonly edit?: Edit;
 }
 
 export interface Mend {
@@ -49,7 +51,8 @@ function mendMapForList(tree: Tree, path: FieldPath, at: Tree & { kind: "map" })
     return { tree: withTreeAt(tree, path, { ...nested, place: at.place }), findings: [{ code: "WEFT0204", place: nested.place, what, fix }], shifts: false };
   }
   const what = `${fieldText(path)} must be a list, and a map stands there`;
-  const finding = { code: "WEFT0203", place: at.place, what, fix: `begin its first field with "- ": ${exampleOfList(name, at)}` };
+  const fix = `begin its first field with "- ": ${exampleOfList(name, at)}`;
+  const finding: Finding = { code: "WEFT0203", place: at.place, what, fix, edit: { kind: "list", from: "", to: "" } };
   return { tree: withTreeAt(tree, path, { kind: "list", items: [at], place: at.place }), findings: [finding], shifts: false };
 }
 
@@ -57,7 +60,9 @@ function mendMapForList(tree: Tree, path: FieldPath, at: Tree & { kind: "map" })
 function mendScalarForList(tree: Tree, schema: z.ZodType, path: FieldPath, at: Tree & { kind: "scalar" }): Mend | undefined {
   if (fieldsAt(schema, [...path, 0]).length > 0) return undefined;
   const what = `${fieldText(path)} must be a list, and a single value stands there`;
-  const finding = { code: "WEFT0203", place: at.place, what, fix: `write \`${path.at(-1)}: [${at.text ?? at.value}]\`` };
+  const text = at.text ?? String(at.value);
+  const edit: Edit = { kind: "value", from: text, to: `[${text}]` };
+  const finding: Finding = { code: "WEFT0203", place: at.place, what, fix: `write \`${path.at(-1)}: [${text}]\``, edit };
   return { tree: withTreeAt(tree, path, { kind: "list", items: [at], place: at.place }), findings: [finding], shifts: false };
 }
 
@@ -89,8 +94,9 @@ const TRUTH: Readonly<Record<string, boolean>> = { true: true, yes: true, on: tr
 function mendScalar(tree: Tree, path: FieldPath, at: Tree & { kind: "scalar" }, expected: string): Mend | undefined {
   const name = keyText(path);
   const meant = (value: string | number | boolean, what: string, fix: string): Mend => {
-    const { text: _text, ...rest } = at;
-    return { tree: withTreeAt(tree, path, { ...rest, value }), findings: [{ code: "WEFT0202", place: at.place, what, fix }], shifts: false };
+    const { text = String(at.value), ...rest } = at;
+    const edit: Edit = { kind: "value", from: text, to: typeof value === "string" ? JSON.stringify(value) : String(value) };
+    return { tree: withTreeAt(tree, path, { ...rest, value }), findings: [{ code: "WEFT0202", place: at.place, what, fix, edit }], shifts: false };
   };
   if (expected === "string" && typeof at.value !== "string") {
     const text = at.text ?? String(at.value);
@@ -146,7 +152,8 @@ function mendUnknownFields(tree: Tree, schema: z.ZodType, path: FieldPath, keys:
     );
     const what = `unknown field "${key}" in ${pathText(path)}`;
     const fix = meant === undefined ? unknownFieldFix(schema, path, at, key, known) : `did you mean \`${meant}\`?`;
-    findings.push({ code: "WEFT0201", place: value.place, what, fix: fix.replace(/\?$/, "") });
+    const edit: Edit | undefined = meant !== undefined && isSlip(key, meant) ? { kind: "key", from: key, to: meant } : undefined;
+    findings.push({ code: "WEFT0201", place: value.place, what, fix: fix.replace(/\?$/, ""), ...(edit === undefined ? {} : { edit }) });
     if (meant !== undefined && schemaAt(schema, [...path, meant]) !== undefined) entries.set(meant, value);
   }
   return { tree: withTreeAt(tree, path, { ...at, entries }), findings, shifts: false };

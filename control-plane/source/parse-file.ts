@@ -3,6 +3,7 @@ import { compareDiagnostics, type Diagnostic } from "../model/diagnostic.ts";
 import type { Json } from "../model/last-good.ts";
 import type { AnyResource } from "../model/resource.ts";
 import { type BrokenDocument, readDocument } from "./read-document.ts";
+import type { Tree } from "./tree.ts";
 import { yamlDocuments } from "./yaml-documents.ts";
 
 export interface ParsedFile {
@@ -17,6 +18,8 @@ export interface ParsedFile {
   /** Each resource as plain values, from which {@link readRemembered} makes it again. */
   readonly documents: ReadonlyMap<AnyResource, Json>;
   readonly diagnostics: readonly Diagnostic[];
+  /** The documents as they are written, of any kind. */
+  readonly trees: readonly Tree[];
 }
 
 /** Reads one file. Pure: equal texts give equal answers. Never throws. */
@@ -40,5 +43,5 @@ export function parseFile(file: string, text: string): ParsedFile {
       documents.set(read.resource, read.document);
     }
   }
-  return { file, text, syntaxOk: yaml.ok, resources, broken, documents, diagnostics: diagnostics.sort(compareDiagnostics) };
+  return { file, text, syntaxOk: yaml.ok, resources, broken, documents, diagnostics: diagnostics.sort(compareDiagnostics), trees: yaml.documents };
 }

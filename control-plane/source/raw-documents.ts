@@ -2,8 +2,8 @@
 import type { Origin } from "../model/diagnostic.ts";
 import type { Json } from "../model/last-good.ts";
 import type { FieldPath } from "../model/resource.ts";
+import type { ParsedFile } from "./parse-file.ts";
 import { placeOf, plainValue, type Tree, treeAt } from "./tree.ts";
-import { yamlDocuments } from "./yaml-documents.ts";
 
 /** One document with a kind and a name. */
 export interface RawDocument {
@@ -20,11 +20,9 @@ export interface RawDocument {
   readonly locate: (path: FieldPath) => Origin;
 }
 
-/** All documents of a file that have a kind and a name, lists taken apart. Never throws. */
-export function rawDocuments(file: string, text: string): readonly RawDocument[] {
-  return yamlDocuments(text)
-    .documents.flatMap(itemsOf)
-    .flatMap((tree) => rawDocument(file, tree));
+/** All documents of a file that have a kind and a name, lists taken apart. */
+export function rawDocuments({ file, trees }: Pick<ParsedFile, "file" | "trees">): readonly RawDocument[] {
+  return trees.flatMap(itemsOf).flatMap((tree) => rawDocument(file, tree));
 }
 
 function itemsOf(tree: Tree): readonly Tree[] {

@@ -1,6 +1,6 @@
 // One document of a file: its tree comes in; a resource, or why there is none, goes out. A `kind: List` is as many documents as it has items.
 import { createHash } from "node:crypto";
-import type { Diagnostic, Origin, Severity } from "../model/diagnostic.ts";
+import type { Diagnostic, Edit, Origin, Severity } from "../model/diagnostic.ts";
 import type { Json } from "../model/last-good.ts";
 import { nearest } from "../model/nearest.ts";
 import { type AnyResource, type FieldPath, resourceLabel } from "../model/resource.ts";
@@ -79,7 +79,7 @@ function versionFindings(tree: Tree, known: KnownKind, apiVersion: string | unde
   if (apiVersion === undefined) return [finding("WEFT0123", place, "the document has no apiVersion", `add \`apiVersion: ${current}\``)];
   const version = apiVersion.slice(apiVersion.lastIndexOf("/") + 1);
   if (known.versions.includes(version)) return [];
-  return [finding("WEFT0123", place, `${known.kind} has no apiVersion "${apiVersion}"`, `write \`apiVersion: ${current}\``)];
+  return [otherVersion(place, `${known.kind} has no apiVersion "${apiVersion}"`, apiVersion, current)];
 }
 
 /** A kind that Weft does not read: not built yet, of no use to a mesh, or misspelt. */
@@ -112,7 +112,7 @@ function readOther(file: string, tree: Tree, group: string, kind: string): Docum
   if (elsewhere !== undefined) {
     const current = `${elsewhere.group === "" ? "" : `${elsewhere.group}/`}${elsewhere.versions[0]}`;
     const what = `${kind} has no apiVersion "${textAt(tree, ["apiVersion"])}"`;
-    return readKnown(file, tree, elsewhere, [finding("WEFT0123", placeOf(tree, ["apiVersion"]), what, `write \`apiVersion: ${current}\``)]);
+    return readKnown(file, tree, elsewhere, [otherVersion(placeOf(tree, ["apiVersion"]), what, textAt(tree, ["apiVersion"]) ?? "", current)]);
   }
   return aside("info", "WEFT0126", `${kind} has no meaning for the mesh, skipped`, "nothing to do");
 }
@@ -167,9 +167,24 @@ function nameParts(tree: Tree): NameParts {
 function refused(file: string, tree: Tree, names: NameParts, findings: readonly Finding[], meant?: AnyResource): DocumentReading {
   const { kind, name, namespace = "default" } = names;
   const label = kind === undefined || name === undefined ? {} : { resource: resourceLabel({ kind, name, namespace: kind === "Namespace" ? "" : namespace }) };
-  const diagnostics = findings.map(({ code, place, what, fix }): Diagnostic => ({ code, severity: "error", origin: { file, ...place }, ...label, what, fix }));
+  const diagnostics = findings.map(
+    ({ code, place, what, fix, edit }): Diagnostic => ({
+      code,
+      severity: "error",
+      origin: { file, ...place },
+      ...label,
+      what,
+      fix,
+      ...(edit === undefined ? {} : { edit }),
+    }),
+  );
   const parts = kind === "Namespace" ? { ...names, namespace: "" } : names;
   return { broken: { ...parts, origin: { file, ...tree.place }, ...(meant === undefined ? {} : { meant }) }, document: plainValue(tree), diagnostics };
+}
+
+function otherVersion(place: Place, what: string, from: string, to: string): Finding {
+  const edit: Edit = { kind: "value", from, to };
+  return { ...finding("WEFT0123", place, what, `write \`apiVersion: ${to}\``), ...(from === "" ? {} : { edit }) };
 }
 
 function finding(code: string, place: Place, what: string, fix: string): Finding {
