@@ -142,20 +142,20 @@ ${ROUTE("orders", "{destination: {host: reviews}}")}`,
         "WEFT0420 warning: orders has a subset stable already, of DestinationRule default/orders (in.yaml:7): that one counts and this one does not. Fix: give the subset another name, or leave it out",
     },
     {
-      what: "a ServiceEntry for a host and port that another one has",
+      what: "a ServiceEntry that finds a host otherwise than another one",
       yaml: ["a", "b"]
         .map(
-          (name) => `
+          (name, index) => `
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: ${name}}
-spec: {hosts: [api.example.com], ports: [{number: 80, name: http}], resolution: DNS}
+spec: {hosts: [api.example.com], ports: [{number: 80, name: http}], resolution: ${["DNS", "NONE"][index]}}
 `,
         )
         .join(""),
       expected:
-        "WEFT0421 warning: api.example.com has these ports already, from ServiceEntry default/a (in.yaml:30): that one counts. Fix: put the two into one, or give each its own ports",
+        "WEFT0421 warning: api.example.com is found in another way already, by ServiceEntry default/a (in.yaml:30): that one counts. Fix: give both the same resolution, or put the two into one",
     },
     {
       what: "a targetPort that no container declares",

@@ -1,8 +1,9 @@
 // All hosts of a mesh: those of Services and of ServiceEntries, one for each name and namespace, and which of them counts.
 import { compareText, type Diagnostic } from "../model/diagnostic.ts";
 import { type Resources, resourceLabel } from "../model/resource.ts";
+import { compareEndpoints } from "./endpoints.ts";
 import type { Instance } from "./instance.ts";
-import type { Host, HostPort, Mesh } from "./mesh.ts";
+import type { Endpoint, Host, HostPort, Mesh } from "./mesh.ts";
 import { inOrder, type Precedence } from "./order.ts";
 import { indexInstances } from "./selection.ts";
 import { entryHosts } from "./service-entries.ts";
@@ -51,25 +52,37 @@ export function knownHosts(
   };
 }
 
-/** Two ServiceEntries of one namespace may each bring ports of a host; where both have a port, the first counts. Source: Istio, sidecar.go mergeServices. */
+/**
+ * Two of one namespace that name a host may each bring ports, and endpoints for a port that both have: a Service and the ServiceEntry for what serves it
+ * outside of the cluster, or a ServiceEntry for each version. Where their endpoints are found in different ways the first counts.
+ * Source: Istio, sidecar.go mergeServices, and the endpoint index, which is by hostname and namespace.
+ */
 function mergeHosts(first: Host, second: Host): { readonly host: Host; readonly diagnostics: readonly Diagnostic[] } {
-  const sameKind = first.service.kind === second.service.kind && first.resolution === second.resolution;
-  const added: readonly HostPort[] = sameKind ? second.ports.filter(({ number }) => !first.ports.some((port) => port.number === number)) : [];
+  const alike = first.resolution === second.resolution;
+  const added: readonly HostPort[] = alike ? second.ports.filter(({ number }) => !first.ports.some((port) => port.number === number)) : [];
+  const ports = [...first.ports, ...added];
+  const ofBoth = ports.map(({ number }): [number, readonly Endpoint[]] => [number, joinEndpoints(first.endpoints.get(number), second.endpoints.get(number))]);
   const host: Host = {
     ...first,
-    ports: [...first.ports, ...added],
-    endpoints: new Map([...first.endpoints, ...added.map(({ number }) => [number, second.endpoints.get(number) ?? []] as const)]),
+    ports,
+    endpoints: alike ? new Map(ofBoth) : first.endpoints,
     addresses: [...new Set([...first.addresses, ...second.addresses])],
   };
-  if (added.length === second.ports.length) return { host, diagnostics: [] };
+  if (alike) return { host, diagnostics: [] };
   const { service } = second;
   const where = `${resourceLabel(first.service)} (${first.service.origin.file}:${first.service.origin.line})`;
-  const what = `${first.hostname} has these ports already, from ${where}: that one counts`;
-  const fix = "put the two into one, or give each its own ports";
+  const what = `${first.hostname} is found in another way already, by ${where}: that one counts`;
+  const fix = "give both the same resolution, or put the two into one";
   return {
     host,
     diagnostics: [{ code: "WEFT0421", severity: "warning", origin: service.locate(["spec", "hosts"]), resource: resourceLabel(service), what, fix }],
   };
+}
+
+/** Those of both, each address once. */
+function joinEndpoints(first: readonly Endpoint[] = [], second: readonly Endpoint[] = []): readonly Endpoint[] {
+  const known = new Set(first.map(({ address, port }) => `${address} ${port}`));
+  return [...first, ...second.filter(({ address, port }) => !known.has(`${address} ${port}`))].sort(compareEndpoints);
 }
 
 /** A Service of type ExternalName that names a host of the mesh is that host by another name. Source: Istio, resolveServiceAliases. */

@@ -34,7 +34,7 @@ export function effectiveResources(files: ReadonlyMap<string, ParsedFile>, lastG
     if (resource !== undefined) serving.set(key, { resource, remembered });
   }
   const right = [...serving.values()].sort((a, b) => compareResources(a.resource, b.resource));
-  const settlement = settle(right, lastGood.settled);
+  const settlement = settle(right, lastGood.settled, lastGood.resources.length > 0);
   const next: LastGood = { version: 1, resources: right.map(({ remembered }) => remembered), settled: settlement.settled };
   return {
     resources: resourcesByKind(settlement.served.map(({ resource }) => resource).sort(compareResources)),

@@ -49,6 +49,18 @@ describe("a change in two files", () => {
     expect(outcome(old, { ...old, "vs.yaml": renamed["vs.yaml"] }, renamed)).toEqual(settledOnNew);
   });
 
+  it("lets a new VirtualService wait for its subsets where something serves already", () => {
+    const base = { "service.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: color}\nspec: {ports: [{port: 80}]}\n" };
+    expect(outcome(base, { ...base, "vs.yaml": service("v1=90", "v2=10") })).toEqual({
+      routed: [],
+      declared: [],
+      codes: ["WEFT0310 error vs.yaml:8", "WEFT0310 error vs.yaml:9"],
+    });
+    expect(outcome(base, { ...base, "vs.yaml": service("v1=90", "v2=10") }, { ...base, ...renamed })).toEqual(settledOnNew);
+    // Nothing served before: it is shown as it is written.
+    expect(outcome({ ...base, "vs.yaml": service("v1=90", "v2=10") }).routed).toEqual(["v1", "v2"]);
+  });
+
   it("keeps a subset that requests are sent to until they are sent elsewhere", () => {
     expect(outcome(old, { ...old, "dr.yaml": renamed["dr.yaml"] })).toEqual({
       routed: ["stable", "canary"],

@@ -29,22 +29,29 @@ interface Reference {
 
 type Declared = ReadonlyMap<string, { readonly rule: RememberedResource; readonly subset: Json }>;
 
-/** Holds back and keeps as described above. `former` is what {@link Settlement.settled} was. */
-export function settle(served: readonly Served[], former: readonly RememberedResource[]): Settlement {
+/**
+ * Holds back and keeps as described above. `former` is what {@link Settlement.settled} was; `running`: something served before, so that this is a change of it.
+ */
+export function settle(served: readonly Served[], former: readonly RememberedResource[], running = former.length > 0): Settlement {
   const now = declaredBy(served);
   const complete = served.every(({ resource }) => resource.kind !== "VirtualService" || references(resource).every(({ name }) => now.has(name)));
   if (complete) return { served, diagnostics: [], settled: trafficOf(served) };
   const formerByKey = new Map(former.map((remembered) => [keyOf(remembered), remembered]));
   const before = declaredBy(former.flatMap(recall));
   const diagnostics: Diagnostic[] = [];
-  const held = served.map((entry) => {
-    if (entry.resource.kind !== "VirtualService") return entry;
+  const held = served.flatMap((entry): readonly Served[] => {
+    if (entry.resource.kind !== "VirtualService") return [entry];
     const missing = references(entry.resource).filter(({ name }) => !now.has(name) && !before.has(name));
-    const [last] = missing.length === 0 ? [] : recallSlot(formerByKey.get(keyOf(entry.remembered)));
-    if (last === undefined || last.resource.kind !== "VirtualService" || last.remembered.digest === entry.remembered.digest) return entry;
-    if (references(last.resource).some(({ name }) => !now.has(name) && !before.has(name))) return entry;
+    const remembered = formerByKey.get(keyOf(entry.remembered));
+    const [last] = missing.length === 0 ? [] : recallSlot(remembered);
+    if (running && remembered === undefined && leadsNowhere(entry.resource, (name) => now.has(name) || before.has(name))) {
+      diagnostics.push(...missing.map((reference) => waitsToBegin(entry.resource, reference)));
+      return [];
+    }
+    if (last === undefined || last.resource.kind !== "VirtualService" || last.remembered.digest === entry.remembered.digest) return [entry];
+    if (references(last.resource).some(({ name }) => !now.has(name) && !before.has(name))) return [entry];
     diagnostics.push(...missing.map((reference) => waits(entry.resource, reference)));
-    return last;
+    return [last];
   });
   const kept = new Map<string, Declared>();
   for (const { resource } of held) {
@@ -122,14 +129,34 @@ function subsetsOf(rule: DestinationRule, remembered: RememberedResource): reado
   ]);
 }
 
-/** Subsets that requests are sent to: of several destinations those with a weight, of one that one. */
+/** Subsets that requests and connections are sent to: of several destinations those with a weight, of one that one. */
 function references(service: VirtualService): readonly Reference[] {
-  return service.spec.http.flatMap(({ route }, i) =>
-    route.flatMap(({ destination, weight }, j) => {
-      if (destination.subset === undefined || destination.subset === "" || (route.length > 1 && weight === 0)) return [];
-      const { host, subset } = destination;
-      const origin = service.locate(["spec", "http", i, "route", j, "destination", "subset"]);
-      return [{ name: `${qualified(host, service.namespace)}|${subset}`, host, subset, origin }];
+  return routesOf(service).flatMap((route) => route.references);
+}
+
+/** Whether some route has no destination whose subset, if it names one, is declared: it would answer 503 to everything. */
+function leadsNowhere(service: VirtualService, isDeclared: (name: string) => boolean): boolean {
+  return routesOf(service).some((route) => route.references.length > 0 && !route.hasOthers && !route.references.some(({ name }) => isDeclared(name)));
+}
+
+interface SubsetRoute {
+  readonly references: readonly Reference[];
+  /** It also sends to a host as a whole. */
+  readonly hasOthers: boolean;
+}
+
+function routesOf(service: VirtualService): readonly SubsetRoute[] {
+  const { http, tls, tcp } = service.spec;
+  const lists = [["http", http] as const, ["tls", tls] as const, ["tcp", tcp] as const];
+  return lists.flatMap(([list, routes]) =>
+    routes.map(({ route }, i): SubsetRoute => {
+      const live = route.flatMap(({ destination, weight }, j) => (route.length > 1 && weight === 0 ? [] : [{ destination, j }]));
+      const found = live.flatMap(({ destination: { host, subset }, j }) => {
+        if (subset === undefined || subset === "") return [];
+        const origin = service.locate(["spec", list, i, "route", j, "destination", "subset"]);
+        return [{ name: `${qualified(host, service.namespace)}|${subset}`, host, subset, origin }];
+      });
+      return { references: found, hasOthers: found.length < live.length };
     }),
   );
 }
@@ -157,6 +184,17 @@ function waits(resource: AnyResource, { host, subset, origin }: Reference): Diag
     resource: resourceLabel(resource),
     what: `no DestinationRule declares the subset ${subset} of ${host}, so the last version of this VirtualService goes on serving`,
     fix: "declare the subset in the DestinationRule of this host, or correct its name here; the new version then serves by itself",
+  };
+}
+
+function waitsToBegin(resource: AnyResource, { host, subset, origin }: Reference): Diagnostic {
+  return {
+    code: "WEFT0310",
+    severity: "error",
+    origin,
+    resource: resourceLabel(resource),
+    what: `no DestinationRule declares the subset ${subset} of ${host}, so this VirtualService does not serve yet, and requests go on as they did`,
+    fix: "declare the subset in the DestinationRule of this host, or correct its name here; it then serves by itself",
   };
 }
 
