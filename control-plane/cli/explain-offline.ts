@@ -1,6 +1,6 @@
 // `weft explain` without --live: the answer of a mesh that need not run, out of its YAML, by the filter's own code. Nothing is asked, nothing is sent.
 import { buildFilter } from "../../filter/build.ts";
-import { type FilterInstance, loadExplainingFilter } from "../simulate/decide.ts";
+import { FALLBACK_FILTER, loadExplainingFilter } from "../simulate/decide.ts";
 import { entryOfPick, parseDecisionRecord } from "../translate/decision-record.ts";
 import { zoneShares } from "./cluster-endpoints.ts";
 import { CommandError } from "./command-error.ts";
@@ -9,8 +9,6 @@ import { explainAnswer, type FilterAnswer, parseFilterAnswer } from "./explain-a
 import type { ExplainedRequest } from "./explain-request.ts";
 import { readMeshFiles } from "./mesh-files.ts";
 import { type OfflineAnswer, type OfflineMesh, type OfflineRoute, openOfflineMesh } from "./offline-mesh.ts";
-
-const UNDECIDED: FilterInstance = { decide: () => undefined };
 
 /** The report for the mesh of `folder`. Rejects with a CommandError. */
 export async function explainOffline(asked: ExplainedRequest, folder: string, options: ExplainOptions): Promise<ExplainReport> {
@@ -48,7 +46,7 @@ export async function explainOffline(asked: ExplainedRequest, folder: string, op
 /** Asks which route takes the request, then the filter about that route, and then for the action with the filter's pick. */
 async function decide(mesh: OfflineMesh, route: OfflineRoute): Promise<{ readonly decided: OfflineAnswer; readonly said: FilterAnswer }> {
   const filter = await loadExplainingFilter((await buildFilter()).path, new Uint8Array(8));
-  const first = mesh.answer(route, UNDECIDED);
+  const first = mesh.answer(route, FALLBACK_FILTER);
   const { answer } = first;
   const taken = answer.kind === "http" ? answer.simulation.taken?.route : undefined;
   const action = answer.kind === "http" ? answer.simulation.action : undefined;

@@ -26,6 +26,9 @@ export interface FilterInstance {
   decide(route: Route, request: SimulatedRequest): FilterChoice | undefined;
 }
 
+/** In place of a filter that has failed: Envoy draws by weight. */
+export const FALLBACK_FILTER: FilterInstance = { decide: () => undefined };
+
 /** Loads the built filter. Equal `entropy` gives equal random choices. Rejects where the file cannot be read. */
 export async function loadFilter(wasmPath: string, entropy: Uint8Array): Promise<FilterInstance> {
   const host = await startFakeEnvoy(wasmPath, entropy);

@@ -1,6 +1,6 @@
 // What one proxy would hold, decoded when it is first asked for: listeners, route configurations with their virtual hosts, endpoints.
 import { create, fromBinary } from "@bufbuild/protobuf";
-import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
+import { type Cluster, ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from "../gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { type Listener, ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.js";
 import { VirtualHostSchema } from "../gen/envoy/config/route/v3/route_components_pb.js";
@@ -21,7 +21,7 @@ export interface ProxyConfiguration {
   readonly routeConfiguration: (name: string) => RouteConfiguration | undefined;
   /** Of a route configuration and of its virtual hosts. */
   readonly originsOf: (routeConfiguration: string) => readonly ResourceOrigin[];
-  readonly hasCluster: (name: string) => boolean;
+  readonly cluster: (name: string) => Cluster | undefined;
   /** Undefined for a cluster that is unknown or whose endpoints are not assigned by name. */
   readonly endpoints: (cluster: string) => ClusterLoadAssignment | undefined;
 }
@@ -55,17 +55,19 @@ export function readConfiguration(resources: readonly TranslatedResource[]): Pro
     const joined = (hosts.get(name) ?? []).map(({ body }) => fromBinary(VirtualHostSchema, body));
     return joined.length === 0 ? own : create(RouteConfigurationSchema, { ...own, virtualHosts: [...own.virtualHosts, ...joined] });
   });
+  const cluster = remembered((name: string) => {
+    const resource = byKey.get(`cluster/${name}`);
+    return resource && fromBinary(ClusterSchema, resource.body);
+  });
   return {
     resources,
     listeners,
     listenerAt: ({ address, port }) => places().get(`${address}:${port}`),
     routeConfiguration,
     originsOf: (name) => [byKey.get(`route/${name}`), ...(hosts.get(name) ?? [])].flatMap((resource) => resource?.origins ?? []),
-    hasCluster: (name) => byKey.has(`cluster/${name}`),
+    cluster,
     endpoints: remembered((name: string) => {
-      const cluster = byKey.get(`cluster/${name}`);
-      if (cluster === undefined) return undefined;
-      const { edsClusterConfig, loadAssignment } = fromBinary(ClusterSchema, cluster.body);
+      const { edsClusterConfig, loadAssignment } = cluster(name) ?? {};
       const assignment = edsClusterConfig === undefined ? undefined : byKey.get(`endpoint/${edsClusterConfig.serviceName || name}`);
       return assignment === undefined ? loadAssignment : fromBinary(ClusterLoadAssignmentSchema, assignment.body);
     }),
