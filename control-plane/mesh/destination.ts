@@ -2,7 +2,7 @@
 import type { ConsistentHash, TrafficPolicy } from "../model/destination-rule.ts";
 import type { Destination } from "../model/virtual-service.ts";
 import { resolveHostname } from "./hosts.ts";
-import type { Proxy } from "./instance.ts";
+import { localityText, type Proxy } from "./instance.ts";
 import { interceptEndpoints, isInterceptSubset } from "./intercepts.ts";
 import { type LocalityPlan, localityMatches, localityPlan } from "./locality.ts";
 import type { Endpoint, Host, MergedRule, Mesh } from "./mesh.ts";
@@ -41,8 +41,25 @@ export function resolveDestination(mesh: Mesh, proxy: Proxy, ruleNamespace: stri
   const subset = destination.subset ?? "";
   const host = scopeOf(mesh, proxy).destination(hostname);
   const port = destinationPort(host, destination, calledPort);
-  const single: DestinationEntry = { cluster: { hostname, port, subset }, share: SHARE_UNITS };
   const rule = destinationRuleFor(mesh, proxy, hostname);
+  const resolved = RESOLVED.get(mesh) ?? new Map<string, ResolvedDestination>();
+  RESOLVED.set(mesh, resolved);
+  const key = [hostname, port, subset, host?.namespace, rule?.namespace, rule?.name, localityText(proxy.locality)].join("\n");
+  const known = resolved.get(key) ?? resolve(mesh, proxy, rule, { host, hostname, port, subset });
+  resolved.set(key, known);
+  return known;
+}
+
+/** Many routes lead to one destination, and proxies of one place are led alike. */
+const RESOLVED = new WeakMap<Mesh, Map<string, ResolvedDestination>>();
+
+function resolve(
+  mesh: Mesh,
+  proxy: Proxy,
+  rule: MergedRule | undefined,
+  { host, hostname, port, subset }: { readonly host: Host | undefined; readonly hostname: string; readonly port: number; readonly subset: string },
+): ResolvedDestination {
+  const single: DestinationEntry = { cluster: { hostname, port, subset }, share: SHARE_UNITS };
   if (host === undefined || !host.endpoints.has(port) || (subset !== "" && !isInterceptSubset(subset) && subsetOf(rule, subset) === undefined)) {
     return { hostname, port, subset, known: false, endpoints: 0, entries: [single] };
   }

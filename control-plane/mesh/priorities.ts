@@ -103,9 +103,8 @@ function nearestFirst(
 function groupByLocality(endpoints: readonly Endpoint[]): readonly LocalityGroup<PlacedEndpoint>[] {
   const byPlace = new Map<string, PlacedEndpoint[]>();
   for (const endpoint of endpoints) {
-    const { locality, labels } = endpoint.instance;
-    const place = localityText(locality);
-    const placed = { ...endpoint, labels: withTopology(labels, locality) };
+    const place = localityText(endpoint.instance.locality);
+    const placed = placedEndpoint(endpoint);
     const group = byPlace.get(place);
     if (group === undefined) byPlace.set(place, [placed]);
     else group.push(placed);
@@ -117,6 +116,16 @@ function groupByLocality(endpoints: readonly Endpoint[]): readonly LocalityGroup
     weight: members.reduce((sum, { weight }) => sum + weight, 0),
     endpoints: members,
   }));
+}
+
+const PLACED = new WeakMap<Endpoint, PlacedEndpoint>();
+
+/** The same object for an endpoint wherever it is placed: what is made of it can be kept. */
+function placedEndpoint(endpoint: Endpoint): PlacedEndpoint {
+  const { labels, locality } = endpoint.instance;
+  const placed = PLACED.get(endpoint) ?? { ...endpoint, labels: withTopology(labels, locality) };
+  PLACED.set(endpoint, placed);
+  return placed;
 }
 
 const NOWHERE: Locality = { region: "", zone: "", subzone: "" };

@@ -14,9 +14,9 @@ import { scopeOf } from "../mesh/scope.ts";
 import { UNIX_PREFIX } from "../mesh/workload-entries.ts";
 import { zoneName } from "../mesh/zones.ts";
 import { createAudiences } from "./audiences.ts";
-import { clientTls } from "./client-tls.ts";
+import { type ClientTls, clientTls } from "./client-tls.ts";
 import { circuitBreakers, connectionFields, inboundHttpOptions, outboundHttpOptions, speaksHttp2 } from "./connection-pool.ts";
-import { CLUSTER_DEFAULTS } from "./defaults.ts";
+import { CLUSTER_DEFAULTS, type ClusterDefaults } from "./defaults.ts";
 import { type Dependencies, dependenciesOf } from "./dependencies.ts";
 import { type Discovery, discoveryFields, discoveryOf, requestNames } from "./discovery.ts";
 import { envoyAddress, loadAssignment } from "./endpoints.ts";
@@ -54,6 +54,9 @@ export interface ClusterOptions {
   readonly former?: RememberedClusters | undefined;
 }
 
+/** Of one audience: routes that stand do not ask for their clusters again, so those are kept without being asked for. */
+const MOST_CLUSTERS = 20_000;
+
 /** Makes the translation for one mesh. Clusters that nothing has changed for are those of the former one. */
 export function createClusterTranslation(
   mesh: Mesh,
@@ -61,18 +64,19 @@ export function createClusterTranslation(
 ): ClusterTranslation & { readonly remembered: RememberedClusters } {
   const audiences = new Map<string, Remembered<Translated>>();
   const views = new Map<string, Translated>();
+  const common: CommonParts = new Map();
   const translated = (proxy: Proxy, key: ClusterKey): Translated => {
     const destination = destinationOf(mesh, proxy, key);
-    const resources = views.get(destination.view) ?? translateDestination(mesh, destination);
+    const resources = views.get(destination.view) ?? translateDestination(mesh, destination, common);
     views.set(destination.view, resources);
     return resources;
   };
   return {
     outbound: (proxy, key) => {
       const audience = audienceOf(proxy);
-      const clusters = audiences.get(audience) ?? rememberAfter(former?.get(audience));
+      const clusters = audiences.get(audience) ?? rememberAfter(former?.get(audience), MOST_CLUSTERS);
       audiences.set(audience, clusters);
-      return clusters.recall(outboundClusterName(key), dependencies.of(key.hostname), () => translated(proxy, key));
+      return clusters.recall(outboundClusterName(key), [dependencies.of(key.hostname)], () => translated(proxy, key));
     },
     inbound: (proxy, port) => inboundCluster(mesh, proxy, port),
     remembered: audiences,
@@ -97,27 +101,50 @@ interface SeenDestination {
   readonly discovery: Discovery;
 }
 
+/** What a rule says for one part of a host: the same for all proxies that the rule and the host hold for. */
+interface Described {
+  readonly policy: EffectivePolicy;
+  readonly plan: LocalityPlan;
+  readonly endpoints: readonly Endpoint[];
+  readonly protocol: PortProtocol;
+}
+
+const DESCRIBED = new WeakMap<Mesh, Map<string, Described>>();
+
+function describe(mesh: Mesh, host: Host | undefined, rule: MergedRule | undefined, { hostname, port, subset }: ClusterKey): Described {
+  const known = DESCRIBED.get(mesh) ?? new Map<string, Described>();
+  DESCRIBED.set(mesh, known);
+  const key = [hostname, port, subset, host?.namespace, rule?.namespace, rule?.name].join("\n");
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  const policy = policyFor(rule, port, subset);
+  const described: Described = {
+    policy,
+    plan: localityPlan(mesh.settings, policy),
+    endpoints: endpointsOf(host, rule, port, subset),
+    protocol: host?.ports.find(({ number }) => number === port)?.protocol ?? "http",
+  };
+  known.set(key, described);
+  return described;
+}
+
 function destinationOf(mesh: Mesh, proxy: Proxy, key: ClusterKey): SeenDestination {
-  const { hostname, port, subset, zone } = key;
+  const { hostname, port, zone } = key;
   const host = scopeOf(mesh, proxy).destination(hostname);
   const rule = destinationRuleFor(mesh, proxy, hostname);
-  const policy = policyFor(rule, port, subset);
-  const plan = localityPlan(mesh.settings, policy);
+  const { policy, plan, endpoints, protocol } = describe(mesh, host, rule, key);
   const systemRoots = proxy.systemRoots ?? DEBIAN_ROOTS;
   const credential = clientCredential(mesh, proxy, policy.tls);
   // Without its certificates a cluster would call in the open: better not at all.
-  const endpoints = credential?.unusable === undefined ? endpointsOf(host, rule, port, subset) : [];
   const discovery: Discovery = credential?.unusable === undefined ? discoveryOf(host, port, endpoints, policy, proxy) : { kind: "eds", endpoints: [] };
   const name = outboundClusterName(key);
   // A zone cluster is the same for every caller: its zone first, then that zone's region.
   const from = zone === undefined ? proxy : { locality: localityOfZone(zone, endpointsIn(discovery)), labels: {} };
   const place = zone === undefined ? viewName(mesh.settings.defaults, plan, from) : "";
   const serviceName = place === "" ? name : `${name};${place}`;
-  const protocol = host?.ports.find(({ number }) => number === port)?.protocol ?? "http";
   // Credentials are looked up in the proxy's namespace, so that only there clusters with one are alike.
   const credentials = policy.tls?.credentialName ? proxy.namespace : "";
-  const byRule = rule === undefined ? "" : `${rule.namespace}/${rule.name} ${rule.from.length}`;
-  const view = [serviceName, byRule, host?.namespace ?? "", host === undefined ? "hidden" : "", discovery.kind, credentials, systemRoots].join("\n");
+  const view = [serviceName, rule?.namespace, rule?.name, host?.namespace, discovery.kind, credentials, systemRoots].join("\n");
   return { name, serviceName, view, credential, systemRoots, host, protocol, rule, policy, plan, from, discovery };
 }
 
@@ -130,11 +157,11 @@ function localityOfZone(zone: string, endpoints: readonly Endpoint[]): Locality 
   return there?.instance.locality ?? { region: "", zone, subzone: "" };
 }
 
-function translateDestination(mesh: Mesh, destination: SeenDestination): Translated {
+function translateDestination(mesh: Mesh, destination: SeenDestination, common: CommonParts): Translated {
   const { name, serviceName, host, rule, plan, from, discovery } = destination;
   const origins = [...(rule?.from ?? []).map(resourceOrigin), ...(host === undefined ? [] : [resourceOrigin(host.service)])];
   const groups = orderEndpoints(mesh.settings.defaults, plan, from, endpointsIn(discovery));
-  const body = toBinary(ClusterSchema, create(ClusterSchema, outboundCluster(mesh, destination, groups)));
+  const body = encodeCluster(mesh, destination, groups, common);
   if (discovery.kind !== "eds") return [{ type: "cluster", name, body, origins, needs: [] }];
   const cluster: TranslatedResource = { type: "cluster", name, body, origins, needs: [`endpoint/${serviceName}`] };
   return [cluster, loadAssignment(serviceName, groups, plan.kind === "weights", origins)];
@@ -143,25 +170,47 @@ function translateDestination(mesh: Mesh, destination: SeenDestination): Transla
 /** Envoy demands it of clusters whose names come from requests, though without TLS it means nothing. */
 const VERIFIED_NAMES = { autoSni: true, autoSanValidation: true } as const;
 
-function outboundCluster(mesh: Mesh, destination: SeenDestination, groups: readonly LocalityGroup<PlacedEndpoint>[]): Init<typeof ClusterSchema> {
+/** Encoded parts of clusters that many have in common, by all that they depend on. */
+type CommonParts = Map<string, Uint8Array>;
+
+/**
+ * A mesh has a cluster for each host, subset and place, and few kinds of them. So what a kind has in common is encoded once: protobuf merges messages whose
+ * bytes stand one after the other. Source: Protocol Buffers, "Encoding", last one wins.
+ */
+function encodeCluster(mesh: Mesh, destination: SeenDestination, groups: readonly LocalityGroup<PlacedEndpoint>[], common: CommonParts): Uint8Array {
   const { name, serviceName, credential, systemRoots, host, protocol, policy, plan, discovery } = destination;
-  const inside = CLUSTER_DEFAULTS[mesh.settings.defaults];
-  const defaults = host?.external === true ? { ...inside, connectTimeoutMs: inside.externalConnectTimeoutMs } : inside;
-  const { outlierDetection, panic } = outlierFields(policy.outlierDetection, defaults);
+  const defaults = defaultsFor(mesh, host);
   const http2 = speaksHttp2(protocol, policy.connectionPool);
   const tls = clientTls(policy.tls, { host, protocol, http2, credential, defaults: mesh.settings.defaults, systemRoots });
-  const found = discoveryFields(discovery, { name, serviceName }, groups, plan.kind === "weights", defaults);
-  const chosen = discovery.kind === "original" || discovery.kind === "request-name" ? {} : loadBalancing(policy.loadBalancer);
-  return {
+  const own: Init<typeof ClusterSchema> = {
     name,
+    ...discoveryFields(discovery, { name, serviceName }, groups, plan.kind === "weights", defaults),
+    ...(discovery.kind === "request-name" && tls?.insecure ? { clusterDiscoveryType: requestNames(true) } : {}),
+    ...withProxyProtocol(tls === undefined ? {} : { transportSocket: tls.socket }, policy.proxyProtocol),
+  };
+  const kind = JSON.stringify([policy, plan, protocol, discovery.kind, host?.external === true, tls?.http]);
+  const shared = common.get(kind) ?? toBinary(ClusterSchema, create(ClusterSchema, commonFields(destination, defaults, tls?.http)));
+  common.set(kind, shared);
+  return Buffer.concat([toBinary(ClusterSchema, create(ClusterSchema, own)), shared]);
+}
+
+function defaultsFor(mesh: Mesh, host: Host | undefined): ClusterDefaults {
+  const inside = CLUSTER_DEFAULTS[mesh.settings.defaults];
+  return host?.external === true ? { ...inside, connectTimeoutMs: inside.externalConnectTimeoutMs } : inside;
+}
+
+function commonFields(
+  { protocol, policy, plan, discovery }: SeenDestination,
+  defaults: ClusterDefaults,
+  namesOfTls: ClientTls["http"] | undefined,
+): Init<typeof ClusterSchema> {
+  const { outlierDetection, panic } = outlierFields(policy.outlierDetection, defaults);
+  return {
     ...connectionFields(policy.connectionPool, defaults),
     circuitBreakers: circuitBreakers(policy, defaults),
-    ...outboundHttpOptions(protocol, policy, defaults, tls?.http ?? (discovery.kind === "request-name" ? VERIFIED_NAMES : {})),
-    ...chosen,
-    ...found,
-    ...(discovery.kind === "request-name" && tls?.insecure ? { clusterDiscoveryType: requestNames(true) } : {}),
+    ...outboundHttpOptions(protocol, policy, defaults, namesOfTls ?? (discovery.kind === "request-name" ? VERIFIED_NAMES : {})),
+    ...(discovery.kind === "original" || discovery.kind === "request-name" ? {} : loadBalancing(policy.loadBalancer)),
     ...(outlierDetection && { outlierDetection }),
-    ...withProxyProtocol(tls === undefined ? {} : { transportSocket: tls.socket }, policy.proxyProtocol),
     commonLbConfig: {
       ...(discovery.kind === "eds" || discovery.kind === "strict-dns" ? localityConfig(plan) : {}),
       ...(panic && { healthyPanicThreshold: panic }),

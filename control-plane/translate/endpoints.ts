@@ -1,7 +1,8 @@
 // The endpoints of a cluster as one place sees them, as Envoy's ClusterLoadAssignment.
 import { create, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import type { AddressSchema } from "../gen/envoy/config/core/v3/address_pb.js";
-import type { LbEndpointSchema, LocalityLbEndpointsSchema } from "../gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
+import { LbEndpointSchema, LocalityLbEndpointsSchema } from "../gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
 import { ClusterLoadAssignmentSchema } from "../gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { Instance, Locality } from "../mesh/instance.ts";
 import type { LocalityGroup } from "../mesh/istio-locality.ts";
@@ -18,21 +19,40 @@ export function loadAssignment(
   weighted: boolean,
   origins: readonly ResourceOrigin[],
 ): TranslatedResource {
-  const body = toBinary(ClusterLoadAssignmentSchema, create(ClusterLoadAssignmentSchema, assignment(name, groups, weighted)));
-  return { type: "endpoint", name, body, origins, needs: [] };
+  const head = toBinary(ClusterLoadAssignmentSchema, create(ClusterLoadAssignmentSchema, { clusterName: name }));
+  const places = groups.map((group) => field(ClusterLoadAssignmentSchema.field.endpoints.number, encodeGroup(group, weighted)));
+  return { type: "endpoint", name, body: Buffer.concat([head, ...places]), origins, needs: [] };
+}
+
+/** An endpoint stands in an assignment for each subset, zone and namespace: it is encoded once, and its bytes are put together. */
+function encodeGroup(group: LocalityGroup<PlacedEndpoint>, weighted: boolean): Uint8Array {
+  const head = toBinary(LocalityLbEndpointsSchema, create(LocalityLbEndpointsSchema, groupFields(group, weighted)));
+  return Buffer.concat([head, ...group.endpoints.map((endpoint) => field(LocalityLbEndpointsSchema.field.lbEndpoints.number, encodeEndpoint(endpoint)))]);
+}
+
+const ENCODED = new WeakMap<PlacedEndpoint, Uint8Array>();
+
+function encodeEndpoint(endpoint: PlacedEndpoint): Uint8Array {
+  const encoded = ENCODED.get(endpoint) ?? toBinary(LbEndpointSchema, create(LbEndpointSchema, lbEndpoint(endpoint)));
+  ENCODED.set(endpoint, encoded);
+  return encoded;
+}
+
+/** A field that holds a message. */
+function field(number: number, message: Uint8Array): Uint8Array {
+  return new BinaryWriter().tag(number, WireType.LengthDelimited).bytes(message).finish();
 }
 
 /** The same as a message, for clusters that carry their endpoints themselves. */
 export function assignment(name: string, groups: readonly LocalityGroup<PlacedEndpoint>[], weighted: boolean): Init<typeof ClusterLoadAssignmentSchema> {
   const endpoints = groups.map(
-    (group): Init<typeof LocalityLbEndpointsSchema> => ({
-      locality: envoyLocality(group.locality),
-      priority: group.priority,
-      lbEndpoints: group.endpoints.map(lbEndpoint),
-      ...(weighted ? { loadBalancingWeight: group.weight } : {}),
-    }),
+    (group): Init<typeof LocalityLbEndpointsSchema> => ({ ...groupFields(group, weighted), lbEndpoints: group.endpoints.map(lbEndpoint) }),
   );
   return { clusterName: name, endpoints };
+}
+
+function groupFields({ locality, priority, weight }: LocalityGroup<PlacedEndpoint>, weighted: boolean): Init<typeof LocalityLbEndpointsSchema> {
+  return { locality: envoyLocality(locality), priority, ...(weighted ? { loadBalancingWeight: weight } : {}) };
 }
 
 function lbEndpoint({ address, port, instance, weight }: PlacedEndpoint): Init<typeof LbEndpointSchema> {
