@@ -115,10 +115,13 @@ export class ProxyTable {
     this.endWait(connection);
     const { connections } = this.recordOf(proxyId);
     connections.push(connection);
-    if (connections.length > STREAMS_PER_PROXY) connections[0]?.refuse(status.RESOURCE_EXHAUSTED, "newer streams of this proxy have taken its place");
+    if (connections.length > STREAMS_PER_PROXY) {
+      this.options.logRefusal("too-many-streams", proxyId);
+      connections[0]?.refuse(status.RESOURCE_EXHAUSTED, "newer streams of this proxy have taken its place");
+    }
     const target = this.snapshot?.proxies.get(proxyId);
     if (target !== undefined && this.snapshot !== undefined) {
-      this.options.logger.info({ proxyId }, "proxy connected");
+      if (connections.length === 1) this.options.logger.info({ proxyId }, "proxy connected");
       this.serve(connection, target, this.snapshot.removalDelayMs);
       return;
     }
@@ -167,7 +170,7 @@ export class ProxyTable {
     const index = record?.connections.indexOf(connection) ?? -1;
     if (record === undefined || index < 0) return;
     record.connections.splice(index, 1);
-    this.options.logger.info({ proxyId }, "proxy disconnected");
+    if (record.connections.length === 0) this.options.logger.info({ proxyId }, "proxy disconnected");
     this.report(proxyId, record);
     if (record.connections.length === 0) this.options.secrets?.left(proxyId);
     if (record.connections.length === 0 && this.snapshot?.proxies.has(proxyId) !== true) this.forget(proxyId);
