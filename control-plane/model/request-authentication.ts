@@ -21,6 +21,8 @@ const jwtRule = z.strictObject({
   /** Of a request for the key set. */
   timeout: durationMs.optional(),
   spaceDelimitedClaims: strings,
+  /** Not in Istio's API, which a cluster drops in silence, but in documents that Istio calls valid. */
+  presence: z.string().optional(),
 });
 
 export const requestAuthenticationSpec = z.strictObject({ ...policyTarget, jwtRules: z.array(jwtRule).default([]) });

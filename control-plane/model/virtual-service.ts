@@ -111,6 +111,8 @@ export const httpRoute = z.strictObject({
   mirrorPercentage: percent.optional(),
   corsPolicy: corsPolicy.optional(),
   headers: headers.optional(),
+  /** Of Istio's first version, which had to be told; WebSockets pass by themselves. */
+  websocketUpgrade: z.boolean().optional(),
 });
 
 const l4Destination = z.strictObject({ destination, weight: nonNegativeInt.default(0) });

@@ -140,7 +140,22 @@ function scalarTree(node: unknown, place: Place): Tree {
 }
 
 function listTree(reading: Reading, items: readonly unknown[], place: Place): Tree {
-  return { kind: "list", items: items.map((item) => treeOfNode(reading, item, nodePlace(reading, item, place))), place };
+  return {
+    kind: "list",
+    items: items.map((item) => colonEnded(item, nodePlace(reading, item, place)) ?? treeOfNode(reading, item, nodePlace(reading, item, place))),
+    place,
+  };
+}
+
+/** `[1.2.3.4, 2001:db8::]`: YAML 1.2 takes the end of the address for a key without a value; Kubernetes, and whoever writes it, does not. */
+function colonEnded(node: unknown, place: Place): Tree | undefined {
+  if (!isMap(node) || !node.flow || node.items.length !== 1) return undefined;
+  const [pair] = node.items;
+  const key = pair?.key;
+  const isAlone = pair?.value === null || (isScalar(pair?.value) && pair.value.value === null && pair.value.source === "");
+  if (!isScalar(key) || !isAlone || typeof key.value !== "string" || key.type !== "PLAIN" || !key.value.endsWith(":")) return undefined;
+  const text = `${key.value}:`;
+  return { kind: "scalar", value: text, text, place };
 }
 
 function nodePlace(reading: Reading, node: unknown, otherwise: Place): Place {

@@ -52,6 +52,8 @@ function checkJwtRule(rule: JwtRule, path: FieldPath): readonly Problem[] {
     else if (!OUTPUT_HEADER.test(header))
       problems.push(error(CODE, [...at, "header"], `"${header}" is not the name of a header`, "use letters, digits, - and _"));
   }
+  if (rule.presence !== undefined)
+    problems.push(warning(CODE, [...path, "presence"], "presence is no field of Istio's API and has no effect", "require a token with an AuthorizationPolicy"));
   return [...problems, ...checkDuration(timeout, [...path, "timeout"])];
 }
 

@@ -7,7 +7,7 @@ import { checkGatewayNames } from "./gateway-names.ts";
 import { checkHeaders, checkMatchedHeader, isAuthority } from "./headers.ts";
 import { checkCors, checkDirectResponse, checkFault, checkMirrors, checkRedirect, checkRewrite } from "./http-actions.ts";
 import { isDnsLabel, labelsOfFault } from "./names.ts";
-import { error, type Problem } from "./problem.ts";
+import { error, type Problem, warning } from "./problem.ts";
 import { checkRetries } from "./retries.ts";
 import { checkDuration, checkStringMatch } from "./values.ts";
 
@@ -27,6 +27,9 @@ export function checkHttpRoute(route: HttpRoute, path: FieldPath, isDelegate: bo
     ...checkAuthorities(route, path),
     ...checkHttpDestinations(route.route, [...path, "route"]),
     ...checkDuration(route.timeout, [...path, "timeout"]),
+    ...(route.websocketUpgrade === undefined
+      ? []
+      : [warning("WEFT0340", [...path, "websocketUpgrade"], "websocketUpgrade is no more: WebSockets pass by themselves", "remove it")]),
   ];
 }
 
