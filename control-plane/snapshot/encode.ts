@@ -56,7 +56,7 @@ export function createEncoder(pool: EncodedPool): (resource: TranslatedResource)
   return (resource) => {
     const known = ENCODED.get(resource);
     if (known !== undefined) {
-      pool.set(known.key, known.encoded);
+      if (!pool.has(known.key)) pool.set(known.key, known.encoded);
       return known.encoded;
     }
     const version = versionOf(resource.body);

@@ -70,14 +70,14 @@ export function buildSnapshot(input: SnapshotInput): Snapshot {
   const donor = quarantine.size === 0 ? () => undefined : donorOf(input.accepted);
   const proxies = new Map<string, ProxySnapshot>();
   const diagnostics: Diagnostic[] = [...input.translation.diagnostics, ...refusalDiagnostics(quarantine)];
-  for (const [proxyId, { whole, shared, own }] of asked) {
+  for (const [proxyId, view] of asked) {
     const served = former?.proxies.get(proxyId);
-    const problems = inconsistenciesOfLayers(whole, shared, own);
+    const problems = inconsistenciesOfLayers(view, former?.asked.get(proxyId)?.shared);
     if (problems.length > 0) diagnostics.push(...problems.map((problem) => inconsistent(proxyId, problem)));
-    const kept = problems.length > 0 ? served : serving(whole, quarantine, input.accepted.get(proxyId), donor);
+    const kept = problems.length > 0 ? served : serving(view.whole, quarantine, input.accepted.get(proxyId), donor);
     if (kept === undefined) continue;
-    const view = served === undefined ? kept.view : shareNames(kept.view, served.view);
-    const held = { proxyId, revision: input.revision, view, frozen: kept.frozen };
+    const shared = served === undefined ? kept.view : shareNames(kept.view, served.view);
+    const held = { proxyId, revision: input.revision, view: shared, frozen: kept.frozen };
     proxies.set(proxyId, input.secretsOf === undefined ? held : withSecrets(held, input.secretsOf(proxyId)));
   }
   const { revision, removalDelayMs = SHORTEST_REMOVAL_DELAY_MS } = input;

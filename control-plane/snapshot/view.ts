@@ -2,7 +2,7 @@
 import type { TranslatedResource, XdsType } from "../translate/resource.ts";
 import { XDS_TYPES } from "../translate/resource.ts";
 import { type EncodedResource, resourceKey, routeConfigurationOf } from "./encode.ts";
-import { layered, type Names, sameNames } from "./layers.ts";
+import { changedNames, layered, type Names, sameNames } from "./layers.ts";
 
 /** Resources of one proxy. Proxies that are to hold the same share the object, and otherwise what they have in common. */
 export type View = ReadonlyMap<XdsType, Names>;
@@ -94,17 +94,43 @@ export function inconsistencies(view: View): readonly string[] {
 }
 
 /**
- * The same of a view that was put together by {@link layeredView}. What many proxies share is checked once, and of a proxy's own only what it adds; as a
- * whole where its own takes part in routing, or what is shared does not stand by itself.
+ * The same of a view that was put together by {@link layeredView}. What many proxies share is checked once, and only where it differs from a former one;
+ * of a proxy's own only what it adds; all as a whole where its own takes part in routing, or what is shared does not stand by itself.
  */
-export function inconsistenciesOfLayers(whole: View, shared: View, own: View): readonly string[] {
-  const known = PROBLEMS.get(shared) ?? inconsistencies(shared);
+export function inconsistenciesOfLayers({ whole, shared, own }: LayeredParts, former: View | undefined): readonly string[] {
+  const known =
+    PROBLEMS.get(shared) ?? (former !== undefined && PROBLEMS.get(former)?.length === 0 ? inconsistenciesSince(former, shared) : inconsistencies(shared));
   PROBLEMS.set(shared, known);
   const routes = ofType(own, "route").size > 0 || ofType(own, "virtualHost").size > 0;
   return known.length > 0 || routes ? inconsistencies(whole) : unmetNeeds(own, whole);
 }
 
 const PROBLEMS = new WeakMap<View, readonly string[]>();
+
+interface LayeredParts {
+  readonly whole: View;
+  readonly shared: View;
+  readonly own: View;
+}
+
+/** The same, given that `former` is consistent: where nothing has gone and no domain has moved, only the needs of what has changed are looked at. */
+function inconsistenciesSince(former: View, view: View): readonly string[] {
+  const problems: string[] = [];
+  for (const type of XDS_TYPES) {
+    const [before, now] = [ofType(former, type), ofType(view, type)];
+    for (const name of changedNames(before, now)) {
+      const [was, is] = [before.get(name), now.get(name)];
+      const alike = is !== undefined && (was === undefined ? is.domains.length === 0 && !is.usesVhds : was.usesVhds === is.usesVhds && sameDomains(was, is));
+      if (!alike) return inconsistencies(view);
+      for (const need of is.needs) if (lookUp(view, need) === undefined) problems.push(`${resourceKey(type, name)} needs ${need}, which is not there`);
+    }
+  }
+  return problems;
+}
+
+function sameDomains(a: EncodedResource, b: EncodedResource): boolean {
+  return a.domains.length === b.domains.length && a.domains.every((domain, index) => domain === b.domains[index]);
+}
 
 function unmetNeeds(of: View, within: View): string[] {
   const problems: string[] = [];

@@ -3,6 +3,7 @@
 import { destinationsOf } from "../mesh/gateways.ts";
 import { hostMatches, resolveHostname } from "../mesh/hosts.ts";
 import type { Mesh } from "../mesh/mesh.ts";
+import { wildcardHosts } from "../mesh/scope.ts";
 import { zoneLoads } from "../mesh/zones.ts";
 import type { VirtualService } from "../model/resource.ts";
 import { type Remembered, rememberAfter, sameList } from "./memo.ts";
@@ -81,7 +82,7 @@ function indexOf(mesh: Mesh): Index {
   const wildcardRules = mesh.destinationRuleWildcards.map((pattern) => mesh.destinationRules.get(pattern));
   const places = [mesh.settings, ...[...mesh.destinationRules.values()].flat().map(({ spec }) => spec)];
   const splits = places.some((place) => /"(?:locality|zoneAware)LbSetting":/.test(JSON.stringify(place)));
-  return { byHost, wildcards, delegates, ofAll: [...delegates, ...wildcardRules, splits], splits };
+  return { byHost, wildcards, delegates, ofAll: [...delegates, ...wildcardRules, ...wildcardHosts(mesh), splits], splits };
 }
 
 function partsOf(mesh: Mesh, { byHost, wildcards, delegates, splits }: Index, hostname: string, ofAll: readonly unknown[]): readonly unknown[] {

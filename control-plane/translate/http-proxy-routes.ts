@@ -12,46 +12,47 @@ import { NO_ROUTES, type RouteSet, routesOf } from "./routes.ts";
 import { hostRoutes, sidecarPlace } from "./service-routes.ts";
 import type { VirtualServiceIndex } from "./virtual-services.ts";
 
-export interface HttpProxyRoutes {
-  readonly hosts: readonly RoutingResource[];
+export interface HttpProxyRoutes<Routed> {
+  readonly hosts: readonly Routed[];
   /** The route configuration, and the cluster of unknown names where they pass. */
   readonly resources: readonly TranslatedResource[];
 }
 
-/** Gives the virtual host of one port of a host: a former one, where nothing has changed that it depends on; its domains are a part of that. */
-export type RecallHost = (hostname: string, domains: readonly string[], make: () => RoutingResource) => RoutingResource;
+/**
+ * Gives the virtual host of one port of a host: a former one, where nothing has changed that it depends on; its domains are a part of that. Of what is not
+ * one host's the name is undefined.
+ */
+export type RecallHost<Routed> = (hostname: string | undefined, domains: readonly string[], make: () => RoutingResource) => Routed;
 
 /** All that the HTTP proxy port of the sidecars that `proxy` stands for routes by. */
-export function httpProxyRoutes(
-  mesh: Mesh,
-  virtualServices: VirtualServiceIndex,
-  proxy: Proxy,
-  recall: RecallHost = (_hostname, _domains, make) => make(),
-): HttpProxyRoutes {
+export function httpProxyRoutes<Routed>(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy, recall: RecallHost<Routed>): HttpProxyRoutes<Routed> {
   const scope = scopeOf(mesh, proxy);
   const { mode } = scope.outboundTrafficPolicy;
   const claim = claimDomains();
-  const hosts: RoutingResource[] = [];
+  const hosts: Routed[] = [];
   for (const host of scope.hosts.values()) hosts.push(...servicePorts({ mesh, virtualServices, proxy, claim, recall }, host));
-  hosts.push(...namesWithoutService(mesh, virtualServices, proxy, claim));
+  for (const host of namesWithoutService(mesh, virtualServices, proxy, claim)) hosts.push(recall(undefined, [], () => host));
   const passes = mode === "ALLOW_ANY";
   const name = virtualHostName(HTTP_PROXY_ROUTE, "*");
-  hosts.push(
-    virtualHost(HTTP_PROXY_ROUTE, { name, domains: ["*"], routes: unknownNameRoutes(mode) }, NO_ROUTES, passes ? [`cluster/${PASSTHROUGH_CLUSTER}`] : []),
-  );
-  return { hosts, resources: [vhdsRouteConfiguration(HTTP_PROXY_ROUTE), ...(passes ? [passThroughCluster()] : [])] };
+  const unknown = { name, domains: ["*"], routes: unknownNameRoutes(mode) };
+  const needs = passes ? [`cluster/${PASSTHROUGH_CLUSTER}`] : [];
+  hosts.push(recall("*", unknown.domains, () => virtualHost(HTTP_PROXY_ROUTE, unknown, NO_ROUTES, needs)));
+  return { hosts, resources: passes ? [ROUTE_CONFIGURATION, PASS_THROUGH] : [ROUTE_CONFIGURATION] };
 }
 
-interface ProxyPort {
+const ROUTE_CONFIGURATION = vhdsRouteConfiguration(HTTP_PROXY_ROUTE);
+const PASS_THROUGH = passThroughCluster();
+
+interface ProxyPort<Routed> {
   readonly mesh: Mesh;
   readonly virtualServices: VirtualServiceIndex;
   readonly proxy: Proxy;
   readonly claim: ClaimDomains;
-  readonly recall: RecallHost;
+  readonly recall: RecallHost<Routed>;
 }
 
 /** One virtual host for each port; the name without a port means port 80, or the only port for HTTP where there is no port 80. */
-function servicePorts({ mesh, virtualServices, proxy, claim, recall }: ProxyPort, host: Host): readonly RoutingResource[] {
+function servicePorts<Routed>({ mesh, virtualServices, proxy, claim, recall }: ProxyPort<Routed>, host: Host): readonly Routed[] {
   const http = host.ports.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number);
   const plain = http.includes(80) ? 80 : http.length === 1 ? http[0] : undefined;
   return host.ports.flatMap(({ number, protocol }) => {

@@ -16,9 +16,9 @@ export interface Remembered<Value> {
   readonly recall: (key: string, inputs: readonly unknown[], make: () => Value) => Value;
 }
 
-/** Goes on from what was remembered for a former translation. */
-export function rememberAfter<Value>(former: Remembered<Value> | undefined): Remembered<Value> {
-  const entries = new Map<string, Entry<Value>>();
+/** Goes on from what was remembered for a former translation. `most`: up to so many results are kept though nobody asks for them. */
+export function rememberAfter<Value>(former: Remembered<Value> | undefined, most = 0): Remembered<Value> {
+  const entries = new Map(former !== undefined && former.entries.size <= most ? former.entries : []);
   return {
     entries,
     recall: (key, inputs, make) => {

@@ -15,7 +15,7 @@ import { gatewayPort } from "./gateway-port.ts";
 import { type HttpProxyRoutes, httpProxyRoutes } from "./http-proxy-routes.ts";
 import { connectionListener, httpProxyListeners, inboundListener, serviceListeners } from "./listeners.ts";
 import { type Remembered, rememberAfter, sameList } from "./memo.ts";
-import { type ClusterKey, HTTP_PROXY_ROUTE, outboundClusterName } from "./names.ts";
+import { HTTP_PROXY_ROUTE, outboundClusterName } from "./names.ts";
 import { portSecurity, securityUpstreams } from "./port-security.ts";
 import { layeredResources, type ProxyResources, resourceOrigin, type TranslatedResource, type Translation } from "./resource.ts";
 import type { RoutingResource } from "./route-configurations.ts";
@@ -34,7 +34,7 @@ export interface TranslateOptions {
 export interface TranslationMemory {
   readonly dependencies: RememberedDependencies;
   readonly clusters: RememberedClusters;
-  readonly routes: Remembered<RoutingResource>;
+  readonly routes: Remembered<RoutedResources>;
   /** What a group of proxies has in common, by group. */
   readonly groups: ReadonlyMap<string, SharedResources>;
   readonly own: Remembered<OwnResources>;
@@ -44,6 +44,11 @@ export interface TranslationMemory {
 /** A translation, and the memory of how it came about. */
 export interface RememberedTranslation extends Translation {
   readonly memory: TranslationMemory;
+}
+
+/** A route configuration or virtual host, with the clusters that it names and their endpoints. */
+interface RoutedResources extends RoutingResource {
+  readonly resources: readonly TranslatedResource[];
 }
 
 interface SharedResources {
@@ -81,26 +86,36 @@ function createTools(mesh: Mesh, { filter, former }: TranslateOptions) {
   const routes = rememberAfter(former?.routes);
   const virtualServices = indexVirtualServices(mesh);
   const audienceOf = createAudiences(mesh);
+  const clusters = createClusterTranslation(mesh, { audienceOf, dependencies, former: former?.clusters });
+  const routed = (proxy: Proxy, routing: RoutingResource): RoutedResources => ({
+    ...routing,
+    resources: [routing.resource, ...routing.clusters.flatMap((key) => clusters.outbound(proxy, key))],
+  });
   return {
     mesh,
     virtualServices,
     dependencies,
     routes,
     audienceOf,
-    clusters: createClusterTranslation(mesh, { audienceOf, dependencies, former: former?.clusters }),
+    clusters,
+    routed,
     filterResources: createFilterResources(filter),
     generationOf: filter.generationOf,
     formerGroups: former?.groups,
     groups: new Map<string, SharedResources>(),
     own: rememberAfter(former?.own),
     shape: sameList(former?.shape, shapeOf(mesh)),
-    serviceRoutes: (proxy: Proxy, host: Host, port: number): RoutingResource =>
-      routes.recall(`${host.hostname}:${port} ${audienceOf(proxy)}`, dependencies.of(host.hostname), () =>
-        serviceRoutes(mesh, virtualServices, proxy, host, port),
+    serviceRoutes: (proxy: Proxy, host: Host, port: number): RoutedResources =>
+      routes.recall(`${host.hostname}:${port} ${audienceOf(proxy)}`, [dependencies.of(host.hostname)], () =>
+        routed(proxy, serviceRoutes(mesh, virtualServices, proxy, host, port)),
       ),
-    httpProxyRoutes: (proxy: Proxy): HttpProxyRoutes =>
+    httpProxyRoutes: (proxy: Proxy): HttpProxyRoutes<RoutedResources> =>
       httpProxyRoutes(mesh, virtualServices, proxy, (hostname, domains, make) =>
-        routes.recall(`${HTTP_PROXY_ROUTE} ${domains.join()} ${audienceOf(proxy)}`, dependencies.of(hostname), make),
+        hostname === undefined
+          ? routed(proxy, make())
+          : routes.recall(`${HTTP_PROXY_ROUTE} ${domains[0]} ${domains.length} ${audienceOf(proxy)}`, [dependencies.of(hostname), ...domains], () =>
+              routed(proxy, make()),
+            ),
       ),
   };
 }
@@ -114,32 +129,28 @@ function shapeOf(mesh: Mesh): readonly unknown[] {
 }
 
 interface Collector {
-  readonly resources: ReadonlyMap<string, TranslatedResource>;
+  readonly resources: () => readonly TranslatedResource[];
   readonly diagnostics: readonly Diagnostic[];
-  readonly add: (...resources: readonly TranslatedResource[]) => void;
-  /** Adds a resource with the clusters that it names. */
-  readonly addRouting: (routing: RoutingResource) => void;
-  readonly addCluster: (key: ClusterKey) => void;
+  readonly add: (resources: readonly TranslatedResource[]) => void;
+  readonly addRouted: (routed: RoutedResources) => void;
 }
 
-function createCollector(proxy: Proxy, { clusters }: Tools): Collector {
-  const resources = new Map<string, TranslatedResource>();
+/** Takes each resource once, by type and name. */
+function createCollector(): Collector {
+  const byType = new Map<string, Map<string, TranslatedResource>>();
   const diagnostics: Diagnostic[] = [];
-  const seen = new Set<string>();
-  const add = (...added: readonly TranslatedResource[]): void => {
-    for (const resource of added) resources.set(`${resource.type}/${resource.name}`, resource);
+  const add = (added: readonly TranslatedResource[]): void => {
+    for (const resource of added) {
+      const names = byType.get(resource.type) ?? new Map<string, TranslatedResource>();
+      byType.set(resource.type, names);
+      names.set(resource.name, resource);
+    }
   };
-  const addCluster = (key: ClusterKey): void => {
-    const name = outboundClusterName(key);
-    if (!seen.has(name)) add(...clusters.outbound(proxy, key));
-    seen.add(name);
+  const addRouted = (routed: RoutedResources): void => {
+    add(routed.resources);
+    diagnostics.push(...routed.diagnostics);
   };
-  const addRouting = (routing: RoutingResource): void => {
-    add(routing.resource);
-    for (const key of routing.clusters) addCluster(key);
-    diagnostics.push(...routing.diagnostics);
-  };
-  return { resources, diagnostics, add, addRouting, addCluster };
+  return { resources: () => [...byType.values()].flatMap((names) => [...names.values()]), diagnostics, add, addRouted };
 }
 
 interface GroupedResources {
@@ -161,15 +172,15 @@ function sidecarResources(proxy: Proxy, tools: Tools): GroupedResources {
 
 /** Routes, clusters and endpoints. */
 function sharedResources(proxy: Proxy, tools: Tools, former: SharedResources | undefined): SharedResources {
-  const collector = createCollector(proxy, tools);
+  const collector = createCollector();
   for (const outbound of proxy.outbound) collectRoutes(proxy, outbound, tools, collector);
-  for (const cluster of securityUpstreams(tools.mesh, proxy).clusters) collector.addCluster(cluster);
+  for (const key of securityUpstreams(tools.mesh, proxy).clusters) collector.add(tools.clusters.outbound(proxy, key));
   if (proxy.httpProxy !== undefined) {
     const routes = tools.httpProxyRoutes(proxy);
-    collector.add(...routes.resources);
-    for (const host of routes.hosts) collector.addRouting(host);
+    collector.add(routes.resources);
+    for (const host of routes.hosts) collector.addRouted(host);
   }
-  return { resources: sameList(former?.resources, [...collector.resources.values()]), diagnostics: collector.diagnostics };
+  return { resources: sameList(former?.resources, collector.resources()), diagnostics: collector.diagnostics };
 }
 
 /** Listeners, each proxy's at addresses of its own, the application's clusters, and the filter. */
@@ -211,8 +222,8 @@ function isHttpPort(mesh: Mesh, proxy: Proxy, hostname: string, number: number):
 function collectRoutes(proxy: Proxy, outbound: ServiceListener, tools: Tools, collector: Collector): void {
   const called = calledPort(tools.mesh, proxy, outbound.hostname, outbound.port);
   if (called === undefined) return;
-  if (isHttp(called.port.protocol)) collector.addRouting(tools.serviceRoutes(proxy, called.host, called.port.number));
-  else for (const { clusters } of connectionRoutes(proxy, called, tools)) for (const cluster of clusters) collector.addCluster(cluster);
+  if (isHttp(called.port.protocol)) collector.addRouted(tools.serviceRoutes(proxy, called.host, called.port.number));
+  else for (const { clusters } of connectionRoutes(proxy, called, tools)) for (const key of clusters) collector.add(tools.clusters.outbound(proxy, key));
 }
 
 function listenersOf(proxy: Proxy, outbound: ServiceListener, tools: Tools): readonly TranslatedResource[] {
@@ -229,17 +240,17 @@ function connectionRoutes(proxy: Proxy, { host, port }: CalledPort, { mesh, virt
 
 function gatewayResources(proxy: Proxy, tools: Tools): GroupedResources {
   const { mesh, virtualServices } = tools;
-  const collector = createCollector(proxy, tools);
+  const collector = createCollector();
   const security = securityUpstreams(mesh, proxy);
-  collector.add(...security.resources);
-  for (const cluster of security.clusters) collector.addCluster(cluster);
+  collector.add(security.resources);
+  for (const key of security.clusters) collector.add(tools.clusters.outbound(proxy, key));
   for (const port of proxy.gatewayPorts) {
     const { servers } = serversAt(mesh, proxy, port.number);
     const { listeners, routes, clusters } = gatewayPort(mesh, virtualServices, proxy, port, servers);
-    collector.add(...listeners);
-    for (const route of routes) collector.addRouting(route);
-    for (const cluster of clusters) collector.addCluster(cluster);
+    collector.add(listeners);
+    for (const route of routes) collector.addRouted(tools.routed(proxy, route));
+    for (const key of clusters) collector.add(tools.clusters.outbound(proxy, key));
   }
-  collector.add(...tools.filterResources(tools.generationOf(proxy.id)));
-  return { resources: { proxyId: proxy.id, resources: [...collector.resources.values()] }, shared: { resources: [], diagnostics: collector.diagnostics } };
+  collector.add(tools.filterResources(tools.generationOf(proxy.id)));
+  return { resources: { proxyId: proxy.id, resources: collector.resources() }, shared: { resources: [], diagnostics: collector.diagnostics } };
 }
