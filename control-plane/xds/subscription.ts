@@ -118,7 +118,13 @@ export function recordSent(
     return { name, sent, former };
   });
   subscription.pending.set(nonce, items);
+  // A map keeps the order of insertion: the first is the oldest.
+  const [oldest] = subscription.pending.keys();
+  if (subscription.pending.size > MOST_PENDING && oldest !== undefined) subscription.pending.delete(oldest);
 }
+
+/** Clusters are sent without awaiting the answer to those before, which a proxy may withhold for as long as a cluster warms. An answer to what is older says nothing new. */
+export const MOST_PENDING = 64;
 
 /** What a refusal of this version is remembered by. */
 export function refusalKey(name: string, version: string): string {
