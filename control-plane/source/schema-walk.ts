@@ -54,3 +54,17 @@ export function isList(root: z.core.$ZodType, path: FieldPath): boolean {
   const schema = schemaAt(root, path);
   return schema !== undefined && definitionOf(unwrapped(schema)).type === "array";
 }
+
+/** A field of a schema: its path, `*` standing for the items of a list and the values of a free map. */
+export type FieldPattern = readonly string[];
+
+/** Every field below a schema, parents before what is in them. `isWhole`: what is taken as one, whatever it has inside. */
+export function fieldPatterns(root: z.core.$ZodType, isWhole: (schema: z.core.$ZodType) => boolean, path: FieldPattern = []): readonly FieldPattern[] {
+  if (isWhole(root)) return [];
+  const { innerType, in: input, shape, element, valueType } = definitionOf(root);
+  const inner = innerType ?? input;
+  if (inner !== undefined) return fieldPatterns(inner, isWhole, path);
+  const items = element ?? valueType;
+  if (items !== undefined) return fieldPatterns(items, isWhole, [...path, "*"]);
+  return Object.entries(shape ?? {}).flatMap(([name, child]) => [[...path, name], ...fieldPatterns(child, isWhole, [...path, name])]);
+}
