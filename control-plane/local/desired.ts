@@ -11,12 +11,15 @@ import type { Desired, DesiredWorkload } from "./protocol.ts";
 export function desiredOf(folder: string, resources: Resources, mesh: Mesh): Desired {
   return {
     workloads: resources.deployments.map((deployment) => desiredWorkload(deployment, resources)),
-    hosts: [...mesh.hosts.values()].map(({ hostname, name, namespace, ports }) => ({
-      hostname,
-      name,
-      namespace,
-      ports: ports.filter(({ protocol }) => protocol !== "udp").map((port) => ({ name: port.name, number: port.number })),
-    })),
+    // A wildcard is many names, none of which is known beforehand: the HTTP proxy port leads there.
+    hosts: [...mesh.hosts.values()]
+      .filter(({ hostname }) => !hostname.startsWith("*"))
+      .map(({ hostname, name, namespace, ports }) => ({
+        hostname,
+        name,
+        namespace,
+        ports: ports.filter(({ protocol }) => protocol !== "udp").map((port) => ({ name: port.name, number: port.number })),
+      })),
     localRuns: resources.localRuns.map((localRun) => ({
       folder: dirname(join(folder, localRun.origin.file)),
       spec: localRun.spec,

@@ -7,7 +7,7 @@ import { hostMatches, resolveHostname } from "./hosts.ts";
 import { localityPlan } from "./locality.ts";
 import type { Host, Mesh } from "./mesh.ts";
 import { destinationRuleFor, policyFor } from "./policy.ts";
-import { visibleHost } from "./scope.ts";
+import { visibleHost, wildcardHosts } from "./scope.ts";
 import { selects } from "./selection.ts";
 
 type Severity = Diagnostic["severity"];
@@ -19,7 +19,12 @@ function finding(code: string, severity: Severity, rule: DestinationRule, path: 
 /** A rule for a host that nothing has is without effect. */
 export function ruleHostsAreKnown(mesh: Mesh): readonly Diagnostic[] {
   return allRules(mesh).flatMap(({ rule, hostname }) => {
-    if (mesh.hosts.has(hostname) || (hostname.startsWith("*") && [...mesh.hosts.keys()].some((known) => hostMatches(hostname, known)))) return [];
+    if (
+      mesh.hosts.has(hostname) ||
+      wildcardHosts(mesh).some((host) => hostMatches(host.hostname, hostname)) ||
+      (hostname.startsWith("*") && [...mesh.hosts.keys()].some((known) => hostMatches(hostname, known)))
+    )
+      return [];
     const beside = [...mesh.hosts.values()].filter(({ namespace }) => namespace === rule.namespace).map(({ name }) => name);
     const near = nearest(rule.spec.host, beside) ?? nearest(hostname, mesh.hosts.keys());
     const what = hostname.startsWith("*")

@@ -30,6 +30,13 @@ kind: DestinationRule
 metadata: {name: ${name}}
 spec: ${spec}
 `;
+const SIDECAR = (name: string, spec: string): string => `
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: ${name}}
+spec: ${spec}
+`;
 const GATEWAY = `
 ---
 apiVersion: networking.istio.io/v1
@@ -156,6 +163,24 @@ spec: {hosts: [api.example.com], ports: [{number: 80, name: http}], resolution: 
         .join(""),
       expected:
         "WEFT0421 warning: api.example.com is found in another way already, by ServiceEntry default/a (in.yaml:30): that one counts. Fix: give both the same resolution, or put the two into one",
+    },
+    {
+      what: "a Secret that is not there to call with",
+      yaml: RULE("second", "{host: orders, trafficPolicy: {tls: {mode: MUTUAL, credentialName: orders-client}}}"),
+      expected:
+        "WEFT0422 warning: there is no Secret default/orders-client, so proxies answer 503 instead of calling without it. Fix: put a Secret with tls.crt, tls.key and ca.crt into the namespace of the workloads that call",
+    },
+    {
+      what: "a second Sidecar for a namespace",
+      yaml: SIDECAR("a", '{egress: [{hosts: ["./*"]}]}') + SIDECAR("b", '{egress: [{hosts: ["*/*"]}]}'),
+      expected:
+        "WEFT0423 warning: namespace default has a Sidecar already, Sidecar default/a (in.yaml:30): that one counts and this one does not. Fix: give this one a workloadSelector, or put the two into one",
+    },
+    {
+      what: "a second Sidecar for a workload",
+      yaml: ["a", "b"].map((name) => SIDECAR(name, '{workloadSelector: {labels: {app: orders}}, egress: [{hosts: ["./*"]}]}')).join(""),
+      expected:
+        "WEFT0423 warning: workloads that this one selects have a Sidecar already, Sidecar default/a (in.yaml:30): that one counts and this one does not. Fix: let their workloadSelectors tell workloads apart",
     },
     {
       what: "a targetPort that no container declares",

@@ -2,10 +2,23 @@
 // accepts all of it, and much of it is right a moment later.
 import type { Diagnostic } from "../model/diagnostic.ts";
 import type { Deployment } from "../model/resource.ts";
+import { credentialsAreThere } from "./check-credentials.ts";
 import { destinationsAreKnown } from "./check-destinations.ts";
 import { gatewaysAreServed, gatewaysExist, serversCanBeServed } from "./check-gateways.ts";
 import { limitsKeepTrafficTogether, mergedRulesAgree, ruleHostsAreKnown, subsetsSelectSomething } from "./check-rules.ts";
+import {
+  authorizersExist,
+  denyRulesFitTheirPorts,
+  identitiesCanBeKnown,
+  mutualTlsFitsRules,
+  onePeerAuthenticationEach,
+  policiesLetSomethingThrough,
+  securityPoliciesAttach,
+  tokenKeysAreReadable,
+} from "./check-security.ts";
+import { oneSidecarPerWorkload } from "./check-sidecars.ts";
 import { delegatesFit, virtualServicesDoNotConflict } from "./check-virtual-services.ts";
+import { ingressListenersAreBound } from "./ingress.ts";
 import type { Mesh } from "./mesh.ts";
 
 /** A check reads the mesh (and the Deployments, which say what will run) and gives its findings. */
@@ -18,10 +31,21 @@ const CHECKS: readonly MeshCheck[] = Object.freeze([
   gatewaysExist,
   gatewaysAreServed,
   serversCanBeServed,
+  ingressListenersAreBound,
   ruleHostsAreKnown,
   mergedRulesAgree,
   subsetsSelectSomething,
+  credentialsAreThere,
+  oneSidecarPerWorkload,
   limitsKeepTrafficTogether,
+  securityPoliciesAttach,
+  policiesLetSomethingThrough,
+  denyRulesFitTheirPorts,
+  authorizersExist,
+  mutualTlsFitsRules,
+  identitiesCanBeKnown,
+  tokenKeysAreReadable,
+  onePeerAuthenticationEach,
 ]);
 
 /** All findings of all checks. */

@@ -1,6 +1,6 @@
 // Certificates that proxies call with: the Secrets that a DestinationRule's tls names by credentialName, looked up for each proxy.
 import type { TrafficPolicy } from "../model/destination-rule.ts";
-import type { DestinationRule, Secret } from "../model/resource.ts";
+import type { DestinationRule, FieldPath, Secret } from "../model/resource.ts";
 import { type CredentialLookup, clientCaNamed, credentialNamed } from "./credentials.ts";
 import { isExported } from "./hosts.ts";
 import type { Proxy } from "./instance.ts";
@@ -43,7 +43,7 @@ export function clientSecrets(mesh: Mesh, proxy: Pick<Proxy, "kind" | "namespace
   if (mesh.secrets.length === 0) return [];
   const credentials = rulesWithCredentials(mesh)
     .filter((rule) => holdsFor(rule, proxy))
-    .flatMap((rule) => tlsSettings(rule).map((tls) => clientCredential(mesh, proxy, tls)));
+    .flatMap((rule) => tlsSettings(rule).map(({ tls }) => clientCredential(mesh, proxy, tls)));
   return [
     ...new Set(credentials.flatMap((credential) => [credential?.identity, credential?.roots].flatMap((secret) => (secret === undefined ? [] : [secret])))),
   ];
@@ -52,18 +52,34 @@ export function clientSecrets(mesh: Mesh, proxy: Pick<Proxy, "kind" | "namespace
 const NAMING = new WeakMap<Mesh, readonly DestinationRule[]>();
 
 function rulesWithCredentials(mesh: Mesh): readonly DestinationRule[] {
-  const known = NAMING.get(mesh) ?? [...mesh.destinationRules.values()].flat().filter((rule) => tlsSettings(rule).some(({ credentialName }) => credentialName));
+  const known = NAMING.get(mesh) ?? [...mesh.destinationRules.values()].flat().filter((rule) => tlsSettings(rule).some(({ tls }) => tls.credentialName));
   NAMING.set(mesh, known);
   return known;
 }
 
-function holdsFor({ namespace, spec }: DestinationRule, proxy: Pick<Proxy, "namespace" | "labels">): boolean {
+/** Whether a rule may say something about what a proxy calls. */
+export function holdsFor({ namespace, spec }: DestinationRule, proxy: Pick<Proxy, "namespace" | "labels">): boolean {
   if (spec.workloadSelector !== undefined) return namespace === proxy.namespace && carries(proxy.labels, spec.workloadSelector.matchLabels);
   return isExported(spec.exportTo, namespace, proxy.namespace);
 }
 
-/** Every tls that a rule writes, for its ports and subsets too. */
-export function tlsSettings({ spec }: DestinationRule): readonly Tls[] {
-  const policies = [spec.trafficPolicy, ...spec.subsets.map(({ trafficPolicy }) => trafficPolicy)].flatMap((policy) => (policy === undefined ? [] : [policy]));
-  return policies.flatMap((policy) => [policy, ...policy.portLevelSettings].flatMap(({ tls }) => (tls === undefined ? [] : [tls])));
+/** Every tls that a rule writes, for its ports and subsets too, with its place. */
+export function tlsSettings({ spec }: DestinationRule): readonly PlacedTls[] {
+  const { trafficPolicy, subsets } = spec;
+  return [
+    ...ofPolicy(trafficPolicy, ["spec", "trafficPolicy"]),
+    ...subsets.flatMap((subset, index) => ofPolicy(subset.trafficPolicy, ["spec", "subsets", index, "trafficPolicy"])),
+  ];
+}
+
+/** A tls, and where it stands in the document. */
+interface PlacedTls {
+  readonly tls: Tls;
+  readonly path: FieldPath;
+}
+
+function ofPolicy(policy: TrafficPolicy | undefined, path: FieldPath): readonly PlacedTls[] {
+  if (policy === undefined) return [];
+  const ports = policy.portLevelSettings.map(({ tls }, index) => ({ tls, path: [...path, "portLevelSettings", index, "tls"] }));
+  return [{ tls: policy.tls, path: [...path, "tls"] }, ...ports].flatMap(({ tls, path: at }) => (tls === undefined ? [] : [{ tls, path: at }]));
 }

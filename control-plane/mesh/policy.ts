@@ -63,7 +63,9 @@ function isPrivate({ namespace, spec }: MergedRule): boolean {
 
 /** Where the host that counts for the client is from. */
 function serviceNamespaceOf(mesh: Mesh, client: Client, hostname: string): string | undefined {
-  return mesh.namesakes.has(hostname) ? visibleHost(mesh, hostname, client.namespace)?.namespace : mesh.hosts.get(hostname)?.namespace;
+  return mesh.namesakes.has(hostname) || !mesh.hosts.has(hostname)
+    ? visibleHost(mesh, hostname, client.namespace)?.namespace
+    : mesh.hosts.get(hostname)?.namespace;
 }
 
 /** Rules whose host covers the name, per host: the exact one, then wildcards from the longest to the shortest. */

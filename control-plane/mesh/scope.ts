@@ -1,12 +1,14 @@
 // What one proxy sees of the mesh: the hosts that it may name, the VirtualServices that hold for it, and where the rest goes. A Sidecar resource narrows it;
 // without one it is all that is exported to the namespace.
+import { compareText } from "../model/diagnostic.ts";
 import type { Sidecar, VirtualService } from "../model/resource.ts";
 import type { SidecarIngress, SidecarSpec } from "../model/sidecar.ts";
 import type { Destination } from "../model/virtual-service.ts";
 import { hostMatches, hostsOverlap, isExported, ROOT_NAMESPACES, resolveHostname } from "./hosts.ts";
 import type { Proxy } from "./instance.ts";
-import type { Host, Mesh } from "./mesh.ts";
+import type { Endpoint, Host, Mesh } from "./mesh.ts";
 import { carries } from "./selection.ts";
+import { inlineInstance } from "./workload-entries.ts";
 
 /** Where names go that the proxy does not see. */
 export interface OutboundPolicy {
@@ -107,12 +109,53 @@ function outboundPolicy(mesh: Mesh, written: SidecarSpec["outboundTrafficPolicy"
   return { mode: mode === undefined || mode === "REGISTRY_ONLY" ? "REGISTRY_ONLY" : "ALLOW_ANY", ...(egressProxy === undefined ? {} : { egressProxy }) };
 }
 
-/** The host of a name that counts in a namespace, by what is exported to it: its own, else the first in order of precedence. */
+/**
+ * The host of a name that counts in a namespace, by what is exported to it: its own, else the first in order of precedence, else the most specific wildcard
+ * that covers the name.
+ */
 export function visibleHost(mesh: Mesh, hostname: string, namespace: string): Host | undefined {
   const first = mesh.hosts.get(hostname);
-  if (first === undefined) return undefined;
+  if (first === undefined) return coveredHost(mesh, hostname, namespace);
   const visible = namesakesOf(mesh, first).filter((host) => isExported(host.exportTo, host.namespace, namespace));
   return visible.find((host) => host.namespace === namespace) ?? visible[0];
+}
+
+const WILDCARDS = new WeakMap<Mesh, readonly Host[]>();
+
+/** Hosts of many names, the most specific first. */
+export function wildcardHosts(mesh: Mesh): readonly Host[] {
+  const known = WILDCARDS.get(mesh);
+  if (known !== undefined) return known;
+  const wildcards = [...mesh.hosts.values()].filter(({ hostname }) => hostname.startsWith("*"));
+  const sorted = wildcards
+    .sort((a, b) => b.hostname.length - a.hostname.length || compareText(a.hostname, b.hostname))
+    .flatMap((first) => namesakesOf(mesh, first));
+  WILDCARDS.set(mesh, sorted);
+  return sorted;
+}
+
+const COVERED = new WeakMap<Host, Map<string, Host>>();
+
+/** One name of a wildcard. Where requests carry the name, it is looked up by it (Istio answers 503: it knows the wildcard only). */
+function coveredHost(mesh: Mesh, hostname: string, namespace: string): Host | undefined {
+  if (hostname.startsWith("*")) return undefined;
+  const wildcard = wildcardHosts(mesh).find((host) => hostMatches(host.hostname, hostname) && isExported(host.exportTo, host.namespace, namespace));
+  if (wildcard === undefined) return undefined;
+  const covered = COVERED.get(wildcard) ?? new Map<string, Host>();
+  COVERED.set(wildcard, covered);
+  const host = covered.get(hostname) ?? oneOf(wildcard, hostname);
+  covered.set(hostname, host);
+  return host;
+}
+
+function oneOf(wildcard: Host, hostname: string): Host {
+  if (wildcard.resolution !== "original" && wildcard.resolution !== "dynamic-dns") return { ...wildcard, hostname, name: hostname };
+  const instance = inlineInstance({ address: hostname, ports: {}, labels: {} }, wildcard.service.name, wildcard.namespace, 0);
+  const endpoints = wildcard.ports.map(({ number, targetPort }): [number, readonly Endpoint[]] => [
+    number,
+    [{ instance, address: hostname, port: typeof targetPort === "number" ? targetPort : number, weight: 1 }],
+  ]);
+  return { ...wildcard, hostname, name: hostname, resolution: "dns-round-robin", endpoints: new Map(endpoints) };
 }
 
 function namesakesOf(mesh: Mesh, first: Host): readonly Host[] {

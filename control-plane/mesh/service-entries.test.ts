@@ -137,6 +137,25 @@ describe("hosts of ServiceEntries", () => {
       endpoints: 1,
     });
   });
+
+  it.each([
+    { resolution: "NONE", expected: { known: true, endpoints: 1 } },
+    { resolution: "DYNAMIC_DNS", expected: { known: true, endpoints: 1 } },
+    { resolution: "STATIC, endpoints: [{address: 10.0.0.1}, {address: 10.0.0.2}]", expected: { known: true, endpoints: 2 } },
+    { resolution: 'NONE, exportTo: ["other"]', expected: { known: false } },
+  ])("with a wildcard are every name that it covers, where resolution is $resolution", ({ resolution, expected }) => {
+    const route = document("VirtualService", "api", "{hosts: [shop.example.org], http: [{route: [{destination: {host: a.example.com}}]}]}");
+    const yaml =
+      deployment("product", "app: product", "eu-1a") +
+      entry(`{hosts: ["*.example.com"], ports: [{number: 80, name: http}], resolution: ${resolution}}`) +
+      route;
+    const mesh = meshOf(yaml);
+    expect(resolveDestination(mesh, sidecar(mesh, "product"), "default", { host: "a.example.com" }, 80)).toMatchObject({
+      hostname: "a.example.com",
+      ...expected,
+    });
+    expect(mesh.diagnostics.map(({ code }) => code)).toEqual(expected.known ? [] : ["WEFT0401"]);
+  });
 });
 
 describe("Services with something else behind them", () => {

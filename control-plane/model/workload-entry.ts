@@ -25,7 +25,9 @@ const probe = z.strictObject({
   periodSeconds: nonNegativeInt.optional(),
   successThreshold: nonNegativeInt.optional(),
   failureThreshold: nonNegativeInt.optional(),
-  httpGet: z.strictObject({ path: z.string().optional(), port: portNumber, host: z.string().optional(), scheme: z.string().optional(), httpHeaders }).optional(),
+  httpGet: z
+    .strictObject({ path: z.string().optional(), port: portNumber, host: z.string().optional(), scheme: z.string().optional(), httpHeaders })
+    .optional(),
   tcpSocket: z.strictObject({ host: z.string().optional(), port: portNumber }).optional(),
   exec: z.strictObject({ command: z.array(z.string()).default([]) }).optional(),
   grpc: z.strictObject({ service: z.string().optional(), port: portNumber.optional() }).optional(),

@@ -13,6 +13,7 @@ import { RouteConfigurationSchema } from "../gen/envoy/config/route/v3/route_pb.
 import { FileAccessLogSchema } from "../gen/envoy/extensions/access_loggers/file/v3/file_pb.js";
 import { ExpressionFilterSchema } from "../gen/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js";
 import { ConfigSchema as StatsLogSchema } from "../gen/envoy/extensions/access_loggers/stats/v3/stats_pb.js";
+import { DnsClusterSchema } from "../gen/envoy/extensions/clusters/dns/v3/dns_cluster_pb.js";
 import { ClusterConfigSchema } from "../gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js";
 import { CorsPolicySchema, CorsSchema } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { FilterConfigSchema as ForwardProxyFilterSchema } from "../gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js";
@@ -31,7 +32,8 @@ import { RingHashSchema } from "../gen/envoy/extensions/load_balancing_policies/
 import { RoundRobinSchema } from "../gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js";
 import { PreviousHostsPredicateSchema } from "../gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js";
 import { PreviousPrioritiesConfigSchema } from "../gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js";
-import { DownstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import { ProxyProtocolUpstreamTransportSchema } from "../gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
+import { DownstreamTlsContextSchema, UpstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { compareDiagnostics, compareText, formatDiagnostic } from "../model/diagnostic.ts";
 import { EMPTY_LAST_GOOD } from "../model/last-good.ts";
@@ -47,7 +49,15 @@ const UPDATE = process.env.WEFT_UPDATE_GOLDEN === "1";
 
 /** What may stand inside an Any. */
 const registry = createRegistry(
-  ...[CorsPolicySchema, CorsSchema, DownstreamTlsContextSchema, TlsInspectorSchema],
+  ...[
+    CorsPolicySchema,
+    CorsSchema,
+    DnsClusterSchema,
+    DownstreamTlsContextSchema,
+    ProxyProtocolUpstreamTransportSchema,
+    TlsInspectorSchema,
+    UpstreamTlsContextSchema,
+  ],
   ...[
     ExpressionFilterSchema,
     StatsLogSchema,

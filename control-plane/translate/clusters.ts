@@ -204,7 +204,9 @@ function commonFields(
   defaults: ClusterDefaults,
   namesOfTls: ClientTls["http"] | undefined,
 ): Init<typeof ClusterSchema> {
-  const { outlierDetection, panic } = outlierFields(policy.outlierDetection, defaults);
+  // Behind a name of a request stands one host: to eject it would be to refuse. Only who writes a policy wants that.
+  const outlier = discovery.kind === "request-name" || discovery.kind === "original" ? { ...defaults, outlier: undefined } : defaults;
+  const { outlierDetection, panic } = outlierFields(policy.outlierDetection, outlier);
   return {
     ...connectionFields(policy.connectionPool, defaults),
     circuitBreakers: circuitBreakers(policy, defaults),

@@ -109,7 +109,8 @@ const KINDS = {
   gateway: encodeKind({
     useRemoteAddress: true,
     upgradeConfigs: upgradesTo("websocket"),
-    httpFilters: [CORS, FAULTS, DECIDING_FILTER, ROUTER],
+    // A route may lead to a ServiceEntry that is found by the names of requests.
+    httpFilters: [CORS, FAULTS, DECIDING_FILTER, PASS_THROUGH_FILTER, ROUTER],
     accessLog: [filterDeathLog()],
   }),
   explain: encodeKind({
