@@ -36,10 +36,7 @@ export function analyze(files: ReadonlyMap<string, string>, options: AnalysisOpt
   const documents = parsed.flatMap(rawDocuments);
   const resources = parsed.flatMap((file) => [...file.resources, ...file.broken.flatMap(({ meant }) => meant ?? [])]);
   const own = [...parsed.flatMap(({ diagnostics }) => diagnostics), ...validate(resources), ...(options.meshDiagnostics?.(parsed) ?? [])];
-  const found = [
-    ...own.filter(({ code }) => !hasTwin(code, options.platform)).map((diagnostic) => withIstioCode(diagnostic)),
-    ...analyzeTogether(resources, documents, options),
-  ];
+  const found = [...own.filter((diagnostic) => !hasTwin(diagnostic)).map(withIstioCode), ...analyzeTogether(resources, documents, options)];
   const suppressed = suppressions(documents);
   const shown = found.filter(({ code, resource = "" }) => !(suppressed.get(resource) ?? []).some((pattern) => pattern === code || pattern === "*"));
   return distinct(shown).sort(compareDiagnostics);

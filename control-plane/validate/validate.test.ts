@@ -84,6 +84,12 @@ spec:
   });
 });
 
+describe("names", () => {
+  it.each(["A_b", "-a", "a.", "å"])("%s is none of a resource", (name) => {
+    expect(findings(resource("Service", "ports: [{port: 80}]", `name: "${name}"`)).join()).toContain(`WEFT0302 error "${name}" is not the name of a resource`);
+  });
+});
+
 describe("annotations", () => {
   it.each([["header:x-user"], ["cookie:user"], ["cookie:user;Path=/;Max-Age=3600"], ["cookie:user; Path=/; SameSite=Lax; Secure"]])(
     "weft.mesh/sticky: %s is right",

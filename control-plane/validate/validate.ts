@@ -10,6 +10,7 @@ import { checkProxyConfig, checkTrafficExtension, checkWasmPlugin } from "./exte
 import { checkGateway } from "./gateway.ts";
 import { checkDeployment, checkService } from "./kubernetes.ts";
 import { checkLocality } from "./locality.ts";
+import { checkMetadata } from "./metadata.ts";
 import { checkNotBuilt } from "./not-built.ts";
 import { diagnosticOf, type Problem } from "./problem.ts";
 import { checkSecret } from "./secret.ts";
@@ -22,7 +23,7 @@ import { checkWorkloadEntry, checkWorkloadGroup } from "./workload-entry.ts";
 /** One rule: what it finds wrong with a resource. */
 type Rule = (resource: AnyResource) => readonly Problem[];
 
-const RULES: readonly Rule[] = Object.freeze([checkKind, checkAnnotations, checkReservedAnnotations, checkNotBuilt]);
+const RULES: readonly Rule[] = Object.freeze([checkMetadata, checkKind, checkAnnotations, checkReservedAnnotations, checkNotBuilt]);
 
 /** What is wrong with these resources, each taken alone. */
 export function validate(resources: readonly AnyResource[]): readonly Diagnostic[] {
