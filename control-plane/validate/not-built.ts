@@ -77,17 +77,14 @@ const KINDS: readonly NotBuilt[] = (
     ["WasmPlugin", "no plugin is loaded", "match and change requests with VirtualService, or do it in the application"],
     ["TrafficExtension", "neither wasm nor lua runs", "match and change requests with VirtualService, or do it in the application"],
     ["Telemetry", "every proxy counts requests and writes its access log as it does without it", "read /metrics, `weft top` and `weft logs --access`"],
-    ["AuthorizationPolicy", "every request is let through", undefined],
     ["PeerAuthentication", "connections within the mesh are in plain text", undefined],
-    ["RequestAuthentication", "tokens are not checked", undefined],
     ["WorkloadGroup", "nothing registers itself by it", undefined],
   ] as const
 ).map(([kind, instead, alternative]) => ({ kind, path: [], instead, ...(alternative === undefined ? {} : { alternative }) }));
 
 const MESH_CONFIG: readonly NotBuilt[] = [
   { kind: "MeshConfig", path: ["spec", "scope"], instead: "proxies learn of every host that they may call", unless: (value) => value === "all" },
-  { kind: "MeshConfig", path: ["spec", "trustDomainAliases"], instead: IGNORED },
-  { kind: "MeshConfig", path: ["spec", "extensionProviders"], instead: IGNORED },
+  { kind: "MeshConfig", path: ["spec", "extensionProviders", "*"], instead: IGNORED, unless: isAuthorizer },
   { kind: "MeshConfig", path: ["spec", "defaultProviders"], instead: IGNORED },
 ];
 
@@ -110,6 +107,11 @@ export function checkNotBuilt(resource: AnyResource): readonly Problem[] {
           ],
     ),
   );
+}
+
+/** The extension providers that something is made of. */
+function isAuthorizer(value: unknown): boolean {
+  return typeof value === "object" && value !== null && ("envoyExtAuthzHttp" in value || "envoyExtAuthzGrpc" in value);
 }
 
 /** Absent, or what an absent list is read as. */

@@ -113,12 +113,12 @@ describe("a DENY on a path", () => {
 });
 
 describe("an ALLOW of a path", () => {
-  it.each([
-    ...SAME_PATH,
+  const others: typeof SAME_PATH = [
     ["in other letters", "/PUBLIC/../ADMIN/keys"],
     ["with path parameters", "/public;x/../admin/keys"],
     ["encoded twice", "/public%252f..%252fadmin/keys"],
-  ])("lets nothing else through, written %s", async (_, path) => {
+  ];
+  it.each([...SAME_PATH, ...others])("lets nothing else through, written %s", async (_, path) => {
     expect((await askRaw(secured.inbound("allowing"), path)).status).not.toBe(200);
   });
 

@@ -5,9 +5,7 @@ import type { GrpcServiceSchema } from "../../gen/envoy/config/core/v3/grpc_serv
 import type { ExtAuthzSchema as HttpExtAuthzSchema } from "../../gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
 import type { ExtAuthzSchema as NetworkExtAuthzSchema } from "../../gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js";
 import type { ListStringMatcherSchema } from "../../gen/envoy/type/matcher/v3/string_pb.js";
-import { StatusCode } from "../../gen/envoy/type/v3/http_status_pb.js";
-import { resolveHostname } from "../../mesh/hosts.ts";
-import type { Mesh } from "../../mesh/mesh.ts";
+import type { UsableAuthorizer } from "../../mesh/authorizers.ts";
 import type { ExtAuthzGrpc, ExtAuthzHttp } from "../../model/ext-authz-provider.ts";
 import { duration } from "../duration.ts";
 import type { Init } from "../init.ts";
@@ -17,73 +15,23 @@ import { metadataMatcher, prefix, stringMatcher, stringValue } from "./matchers.
 /** The evaluation of the rules that ask for an authorizer, told to it by the RBAC filter before it. */
 export const CUSTOM_STAT_PREFIX = "istio_ext_authz_";
 
-/** A provider as the mesh can use it. */
-export type Authorizer =
-  | { readonly kind: "grpc"; readonly provider: ExtAuthzGrpc; readonly cluster: ClusterKey }
-  | { readonly kind: "http"; readonly provider: ExtAuthzHttp; readonly cluster: ClusterKey }
-  /** Nothing can be asked: what would have been is refused. `why` is for the user. */
-  | { readonly kind: "unusable"; readonly why: string };
-
 /** Envoy wants a time; this one leaves it to the cluster's settings. Source: Istio, timeoutOrDefault. */
 const NO_TIMEOUT_MS = 600_000;
 
-/** The authorizer that a policy names. */
-export function authorizerNamed(mesh: Mesh, name: string): Authorizer {
-  const named = mesh.settings.extensionProviders.filter((provider) => provider.name === name);
-  const [provider] = named;
-  if (provider === undefined) return unusable(`the MeshConfig has no extension provider ${name}`);
-  if (named.length > 1) return unusable(`the MeshConfig has several extension providers ${name}`);
-  const { envoyExtAuthzGrpc: grpc, envoyExtAuthzHttp: http } = provider;
-  const settings = grpc ?? http;
-  if (settings === undefined) return unusable(`the extension provider ${name} is no external authorizer`);
-  const cluster = serviceCluster(mesh, settings);
-  if (cluster === undefined)
-    return unusable(`the extension provider ${name} names the service ${settings.service}:${settings.port}, which the mesh does not have`);
-  const problem = problemOf(settings, http);
-  if (problem !== undefined) return unusable(`the extension provider ${name} has ${problem}`);
-  if (grpc !== undefined) return { kind: "grpc", provider: grpc, cluster };
-  return http === undefined ? unusable(`the extension provider ${name} is no external authorizer`) : { kind: "http", provider: http, cluster };
-}
-
-function unusable(why: string): Authorizer {
-  return { kind: "unusable", why };
-}
-
-function serviceCluster(mesh: Mesh, { service, port }: ExtAuthzGrpc): ClusterKey | undefined {
-  const [first = "", second] = service.split("/");
-  const hostname = second === undefined ? resolveHostname(mesh, first, "default") : resolveHostname(mesh, second, first);
-  const known = mesh.hosts.get(hostname)?.ports.some(({ number }) => number === port);
-  return known === true ? { hostname, port, subset: "" } : undefined;
-}
-
-function problemOf({ statusOnError }: ExtAuthzGrpc, http: ExtAuthzHttp | undefined): string | undefined {
-  if (statusOnError !== undefined && statusCode(statusOnError) === undefined) return `the statusOnError ${statusOnError}, which is no HTTP status`;
-  if (http === undefined) return undefined;
-  if (http.pathPrefix !== "" && !http.pathPrefix.startsWith("/")) return `the pathPrefix ${http.pathPrefix}, which does not begin with a slash`;
-  const lists = [
-    http.includeRequestHeadersInCheck,
-    http.includeHeadersInCheck,
-    http.headersToDownstreamOnDeny,
-    http.headersToDownstreamOnAllow,
-    http.headersToUpstreamOnAllow,
-  ];
-  return lists.some((names) => names.includes("*")) ? "a single * as the name of a header" : undefined;
-}
-
 /** The HTTP filter: asks about the requests that a rule of this provider's policies matched. */
-export function httpExtAuthz(name: string, authorizer: Exclude<Authorizer, { kind: "unusable" }>): Init<typeof HttpExtAuthzSchema> {
+export function httpExtAuthz(name: string, authorizer: UsableAuthorizer): Init<typeof HttpExtAuthzSchema> {
   const { provider } = authorizer;
-  const code = provider.statusOnError === undefined ? undefined : statusCode(provider.statusOnError);
+  const { statusOnError } = provider;
   const body = provider.includeRequestBodyInCheck;
   return {
     services:
       authorizer.kind === "grpc"
-        ? { case: "grpcService", value: grpcService(authorizer.provider, authorizer.cluster) }
-        : { case: "httpService", value: httpService(authorizer.provider, authorizer.cluster) },
+        ? { case: "grpcService", value: grpcService(authorizer.provider, authorizer.destination) }
+        : { case: "httpService", value: httpService(authorizer.provider, authorizer.destination) },
     transportApiVersion: ApiVersion.V3,
     failureModeAllow: provider.failOpen,
     clearRouteCache: provider.clearRouteCache,
-    ...(code === undefined ? {} : { statusOnError: { code } }),
+    ...(statusOnError === undefined ? {} : { statusOnError: { code: Number(statusOnError) } }),
     ...(body === undefined ? {} : { withRequestBody: body }),
     ...(authorizer.kind === "http" ? checkedHeaders(authorizer.provider) : {}),
     filterEnabledMetadata: whereMatched("envoy.filters.http.rbac", name),
@@ -91,17 +39,13 @@ export function httpExtAuthz(name: string, authorizer: Exclude<Authorizer, { kin
 }
 
 /** The network filter likewise; undefined for a provider that is asked by HTTP, which there is no way to ask about connections. */
-export function networkExtAuthz(
-  name: string,
-  authorizer: Exclude<Authorizer, { kind: "unusable" }>,
-  statPrefix: string,
-): Init<typeof NetworkExtAuthzSchema> | undefined {
+export function networkExtAuthz(name: string, authorizer: UsableAuthorizer, statPrefix: string): Init<typeof NetworkExtAuthzSchema> | undefined {
   if (authorizer.kind === "http") return undefined;
   return {
     statPrefix,
     transportApiVersion: ApiVersion.V3,
     failureModeAllow: authorizer.provider.failOpen,
-    grpcService: grpcService(authorizer.provider, authorizer.cluster),
+    grpcService: grpcService(authorizer.provider, authorizer.destination),
     filterEnabledMetadata: whereMatched("envoy.filters.network.rbac", name),
   };
 }
@@ -153,9 +97,4 @@ function recordOf<Field extends string, Value>(field: Field, value: Value): { re
   const record: { [field in Field]?: Value } = {};
   record[field] = value;
   return record;
-}
-
-function statusCode(text: string): StatusCode | undefined {
-  const code = /^\d{3}$/.test(text) ? Number(text) : undefined;
-  return code === undefined || StatusCode[code] === undefined ? undefined : code;
 }

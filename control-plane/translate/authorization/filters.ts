@@ -8,6 +8,7 @@ import { RBACSchema as HttpRbacSchema } from "../../gen/envoy/extensions/filters
 import { ExtAuthzSchema as NetworkExtAuthzSchema } from "../../gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js";
 import type { HttpFilterSchema } from "../../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { RBACSchema as NetworkRbacSchema } from "../../gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
+import { authorizerNamed } from "../../mesh/authorizers.ts";
 import type { Mesh } from "../../mesh/mesh.ts";
 import { type AppliedAuthorization, authorizationOf, isDryRun, type SecuredWorkload, securityViewOf } from "../../mesh/security-policies.ts";
 import type { AuthorizationPolicy } from "../../model/resource.ts";
@@ -16,7 +17,7 @@ import type { Init } from "../init.ts";
 import type { ClusterKey } from "../names.ts";
 import { type ResourceOrigin, resourceOrigin } from "../resource.ts";
 import type { RulePlace } from "./attributes.ts";
-import { authorizerNamed, CUSTOM_STAT_PREFIX, customRulePrefix, httpExtAuthz, networkExtAuthz } from "./ext-authz.ts";
+import { CUSTOM_STAT_PREFIX, customRulePrefix, httpExtAuthz, networkExtAuthz } from "./ext-authz.ts";
 import { NEVER, type PolicyInit, rulePolicy } from "./rule.ts";
 
 export type HttpFilterInit = Init<typeof HttpFilterSchema>;
@@ -145,7 +146,7 @@ function customFilters<Filter>(policies: readonly AuthorizationPolicy[], context
     if (asking === undefined) continue;
     const shadowRules = ruleSet(enforced, RBAC_Action.DENY, prefix, "", context);
     filters.push(context.wrapping.rbac({ shadowRules, shadowRulesStatPrefix: CUSTOM_STAT_PREFIX }), asking);
-    clusters.push(authorizer.cluster);
+    clusters.push(authorizer.destination);
   }
   return { filters, clusters };
 }
