@@ -52,6 +52,8 @@ describe("the command line", () => {
     { args: ["cert", "rotate", "--root"], called: ["certRotate", { root: true }] },
     { args: ["analyze", "mesh", "--fix"], called: ["analyze", ["mesh"], { output: "text", platform: "weft", fix: true }] },
     { args: ["init", "deploy"], called: ["init", "deploy"] },
+    { args: ["up", "x", "--isolate"], called: ["up", "x", { output: "text", isolate: true }] },
+    { args: ["ps", "--external"], called: ["ps", { output: "table", external: true }] },
     { args: ["up", "examples/shop"], called: ["up", "examples/shop", { output: "text" }] },
     {
       args: ["up", "x", "--output", "json", "--gateway-port", "0", "--state", "/tmp/s"],

@@ -46,6 +46,7 @@ ${EXIT_CODES}`,
   command(program, "up <folder>", "run a folder of Kubernetes and Istio YAML on this machine, until Ctrl-C")
     .addOption(outputOption("text for people, json for programs: one event a line on stdout", ["text", "json"]))
     .option("--state <dir>", "where logs and the last good configuration are kept (default: $WEFT_STATE, else one folder per mesh under ~/.local/state/weft)")
+    .option("--isolate", "every copy in a network namespace of its own, its connections redirected to its sidecar as in a cluster (Linux, as root)")
     .option("--gateway-port <number>", "first port of the ingress gateways; 0: chosen by the system (default: 8080 for a Gateway's port 80)", portNumber)
     .addHelpText(
       "after",
@@ -85,9 +86,10 @@ ${EXIT_CODES}`,
   }
 
   command(program, "ps", "list what runs in a mesh, and where")
+    .option("--external", "instead: what programs have called outside the mesh, and what was refused")
     .addOption(outputOption("table for people, json for programs", ["table", "json"]))
     .addOption(dirOption())
-    .addHelpText("after", `\nExamples:\n  $ weft ps\n  $ weft ps --dir examples/shop -o json\n${EXIT_CODES}`)
+    .addHelpText("after", `\nExamples:\n  $ weft ps\n  $ weft ps --external\n  $ weft ps --dir examples/shop -o json\n${EXIT_CODES}`)
     .action(async (options: PsOptions) => done(await actions.ps(options)));
 
   command(program, "logs [target]", "print what a workload, a gateway or the control plane has written")

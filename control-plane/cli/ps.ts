@@ -1,21 +1,27 @@
 // `weft ps`: what runs in a mesh, and where.
 import type { PsRow } from "../local/api.ts";
 import { EXIT } from "./command-error.ts";
+import { externalTargets, externalText } from "./external.ts";
 import { findRunningMesh } from "./running-mesh.ts";
 import { type Style, styleOf } from "./style.ts";
 import { alignColumns } from "./table.ts";
 
 export interface PsOptions {
   readonly output: string;
+  readonly external?: boolean;
   readonly dir?: string;
 }
 
 /** Prints the rows as a table or as JSON. */
 export async function ps(options: PsOptions): Promise<number> {
   const ask = await findRunningMesh(options.dir);
-  const rows = await ask("ps", undefined);
-  process.stdout.write(options.output === "json" ? `${JSON.stringify(rows, undefined, 2)}\n` : `${psText(rows, styleOf(process.stdout, process.env))}\n`);
-  return EXIT.ok;
+  const style = styleOf(process.stdout, process.env);
+  const write = <Value>(value: Value, text: (value: Value) => string): number => {
+    process.stdout.write(options.output === "json" ? `${JSON.stringify(value, undefined, 2)}\n` : `${text(value)}\n`);
+    return EXIT.ok;
+  };
+  if (options.external) return write(await externalTargets((await ask("ready", undefined)).workloads), (targets) => externalText(targets, style));
+  return write(await ask("ps", undefined), (rows) => psText(rows, style));
 }
 
 /** The table of `weft ps`; the namespace stands in it where there are several. */
@@ -23,7 +29,7 @@ export function psText(rows: readonly PsRow[], style: Style): string {
   if (rows.length === 0) return "nothing runs: the folder has no Deployment and no Gateway";
   const several = new Set(rows.map(({ namespace }) => namespace)).size > 1;
   const lines = alignColumns([
-    [...(several ? ["NAMESPACE"] : []), "INSTANCE", "ZONE", "STATE", "ADDRESS", "PID", "RESTARTS", "SIDECAR", "MEMORY", "IMAGE"],
+    [...(several ? ["NAMESPACE"] : []), "INSTANCE", "ZONE", "STATE", "ADDRESS", "PID", "RESTARTS", "SIDECAR", "MEMORY", "STARTED IN", "IMAGE"],
     ...rows.map((row) => [
       ...(several ? [row.namespace] : []),
       row.kind === "gateway" ? `gateway ${row.workload}` : row.instance,
@@ -34,6 +40,7 @@ export function psText(rows: readonly PsRow[], style: Style): string {
       String(row.restarts),
       sidecarText(row.sidecar),
       row.sidecar.memoryBytes === undefined ? "-" : `${(row.sidecar.memoryBytes / 2 ** 20).toFixed(0)} MiB`,
+      row.sidecar.startedInMs === undefined ? "-" : `${(row.sidecar.startedInMs / 1_000).toFixed(2)} s`,
       row.image || "-",
     ]),
   ]);

@@ -15,6 +15,7 @@ export interface UpOptions {
   readonly output: string;
   readonly state?: string;
   readonly gatewayPort?: number;
+  readonly isolate?: boolean;
 }
 
 /** Resolves when the mesh has ended on request; rejects with a CommandError when it could not start; ended before it was ready it has failed, too. */
@@ -33,6 +34,7 @@ export async function up(folder: string, options: UpOptions): Promise<number> {
       folder,
       ...(options.state === undefined ? {} : { stateFolder: options.state }),
       ...(options.gatewayPort === undefined ? {} : { gatewayPort: options.gatewayPort }),
+      ...(options.isolate ? { isolate: true } : {}),
       emit: voice.emit,
       signal: starting.signal,
     });

@@ -14,6 +14,8 @@ const STAMP = join(ROOT, "node_modules", ".weft-lock-digest");
 const TEST_TOOLS = [
   { program: "chromium", package: "chromium" },
   { program: "wrk", package: "wrk" },
+  { program: "ip", package: "iproute2" },
+  { program: "iptables", package: "iptables" },
 ];
 
 /** Runs one named step and says how long it took; ends the process with the step's own output when it fails. */

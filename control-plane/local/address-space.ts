@@ -1,6 +1,6 @@
 // Gives every socket of a mesh its place, out of the mesh's own 127.N.0.0/16. Pure but for what it has given out: the same questions in the same order
 // get the same answers, and an answer never changes.
-import type { ListenAddress } from "../mesh/instance.ts";
+import type { ListenAddress, Proxy } from "../mesh/instance.ts";
 
 /**
  * Where a mesh listens. An implementation for machines with one loopback address may answer with ports of 127.0.0.1 instead: nothing else depends on how
@@ -14,6 +14,14 @@ export interface AddressSpace {
   readonly listen: (owner: string, use: string, preferredPort: number) => ListenAddress;
   /** Likewise, with a port that nothing else of the mesh has: many programs listen on every address, whatever they are told. */
   readonly listenAlone: (owner: string, use: string) => ListenAddress;
+  /** Where others reach an instance's container port. */
+  readonly inbound: (owner: string, containerPort: number) => ListenAddress;
+  /** Where the instance's program listens for it; a place of its own where the workload declares no port. */
+  readonly application: (owner: string, containerPort: number | undefined) => ListenAddress;
+  /** Where an instance reaches a port of a service, and where it is explained. */
+  readonly service: (owner: string, hostname: string, port: number) => { readonly listen: ListenAddress; readonly explain: ListenAddress };
+  /** Set where every connection of an instance is redirected to its proxy, so that programs call services by their names. */
+  readonly capture?: NonNullable<Proxy["capture"]>;
 }
 
 export interface AddressSpaceOptions {
@@ -58,13 +66,31 @@ export function createAddressSpace({ network, isTaken }: AddressSpaceOptions): A
     return { address, port };
   };
 
-  return {
+  return withUses({
     listen: (owner, use, preferredPort) => choose(owner, use, unprivilegedPort(preferredPort), (port) => !alonePorts.has(port)),
     listenAlone: (owner, use) => {
       const place = choose(owner, use, FIRST_ALONE_PORT + (network % 100) * ALONE_PORTS_PER_NETWORK, (port) => !alonePorts.has(port));
       alonePorts.add(place.port);
       return place;
     },
+  });
+}
+
+/** Explain listeners take this port or the next, at the address of what they explain. */
+const EXPLAIN_PORT = 15_002;
+
+/** All uses that an instance has for places, by the two ways to choose one. */
+export function withUses({ listen, listenAlone }: Pick<AddressSpace, "listen" | "listenAlone">): AddressSpace {
+  return {
+    listen,
+    listenAlone,
+    inbound: (owner, containerPort) => listen(owner, `inbound ${containerPort}`, containerPort),
+    application: (owner, containerPort) => listenAlone(owner, `application ${containerPort ?? ""}`),
+    // An address of its own for each (instance, host).
+    service: (owner, hostname, port) => ({
+      listen: listen(`${owner} ${hostname}`, `service ${port}`, port),
+      explain: listen(`${owner} ${hostname}`, `explain ${port}`, EXPLAIN_PORT),
+    }),
   };
 }
 

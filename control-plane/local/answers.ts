@@ -24,7 +24,7 @@ export function psRows(fleet: Fleet, stateOf: StateOf): readonly PsRow[] {
 function instanceRow(instance: LiveInstance, stateOf: StateOf): PsRow {
   const { identity, places, proxyId } = instance;
   const { application, envoy } = instance.pids();
-  const memoryBytes = residentBytes(envoy);
+  const measures = measuresOf(envoy, instance.sidecarStartedInMs());
   return {
     kind: "workload",
     workload: identity.workload.name,
@@ -36,7 +36,7 @@ function instanceRow(instance: LiveInstance, stateOf: StateOf): PsRow {
     address: places.address,
     restarts: instance.restarts(),
     image: identity.workload.spec.template.spec.containers[0]?.image ?? "",
-    sidecar: { id: proxyId, pid: envoy, ...stateOf(proxyId), ...(memoryBytes === undefined ? {} : { memoryBytes }) },
+    sidecar: { id: proxyId, pid: envoy, ...stateOf(proxyId), ...measures },
   };
 }
 
@@ -59,7 +59,6 @@ function stoppedRows({ workload, zone, replicas }: WorkloadZone): readonly PsRow
 function gatewayRow(gateway: LiveGateway, stateOf: StateOf): PsRow {
   const { identity } = gateway;
   const pid = gateway.pid();
-  const memoryBytes = residentBytes(pid);
   return {
     kind: "gateway",
     workload: identity.name,
@@ -71,8 +70,14 @@ function gatewayRow(gateway: LiveGateway, stateOf: StateOf): PsRow {
     address: gateway.proxy().gatewayPorts[0]?.listen.address ?? "",
     restarts: 0,
     image: "",
-    sidecar: { id: identity.id, pid, ...stateOf(identity.id), ...(memoryBytes === undefined ? {} : { memoryBytes }) },
+    sidecar: { id: identity.id, pid, ...stateOf(identity.id), ...measuresOf(pid, gateway.startedInMs()) },
   };
+}
+
+/** What one has cost so far. */
+function measuresOf(pid: number, startedInMs: number | undefined): Pick<PsRow["sidecar"], "memoryBytes" | "startedInMs"> {
+  const memoryBytes = residentBytes(pid);
+  return { ...(startedInMs === undefined ? {} : { startedInMs }), ...(memoryBytes === undefined ? {} : { memoryBytes }) };
 }
 
 /** Second figure of /proc/PID/statm, in pages. Source: proc(5). */

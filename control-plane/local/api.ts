@@ -30,6 +30,8 @@ export interface PsRow {
     readonly connected: boolean;
     /** Whether it has ACKed what was published last. */
     readonly upToDate: boolean;
+    /** From the start of its process until it was ready, the last time; absent before. */
+    readonly startedInMs?: number;
     /** Resident memory; absent where the system does not say. */
     readonly memoryBytes?: number;
   };

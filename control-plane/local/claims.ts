@@ -43,6 +43,14 @@ export async function claimNetwork(seed: string): Promise<NetworkClaim> {
   );
 }
 
+/** Whether a mesh that runs has taken a network. */
+export async function isClaimed(network: number): Promise<boolean> {
+  const server = await listen(claimAddress(network), CLAIM_PORT);
+  if (typeof server === "string") return true;
+  await new Promise((resolve) => server.close(resolve));
+  return false;
+}
+
 const NO_LOOPBACK_NETWORK =
   "this system offers 127.0.0.1 alone, and a mesh needs an address for each instance (127.N.x.y, which Linux has without any set-up). Fix: run it on Linux, in a virtual machine or in a container; on macOS a mesh on ports of 127.0.0.1 is not built yet";
 

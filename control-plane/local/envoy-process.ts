@@ -7,6 +7,7 @@ import type { ListenAddress, Proxy } from "../mesh/instance.ts";
 import type { RunnerEvent } from "./events.ts";
 import type { Guard } from "./guard.ts";
 import { urlOf } from "./layout.ts";
+import type { InstancePlace } from "./live-instance.ts";
 import type { ProxyTokens } from "./proxy-tokens.ts";
 import { check } from "./readiness.ts";
 import { superviseProcess } from "./supervised-process.ts";
@@ -32,6 +33,8 @@ export interface EnvoyProcess {
   /** 0 while none runs. */
   readonly pid: () => number;
   readonly ready: () => boolean;
+  /** How long its last start took; undefined before it was ready. */
+  readonly startedInMs: () => number | undefined;
   /** Requests that are under way through it now; undefined when it does not say. */
   readonly activeRequests: () => Promise<number | undefined>;
   readonly end: () => Promise<void>;
@@ -44,14 +47,33 @@ const END_GRACE_MS = 2_000;
 
 /**
  * No hot restart: it needs shared memory and a base id, and the runner replaces instances instead. A listener that goes keeps its open connections for the
- * drain time, Istio's 45 s, but is told at once to end them after their next response.
+ * drain time, Istio's 45 s, but is told at once to end them after their next response. Access logs are read by people who wait: Envoy's own interval is 10 s.
  */
-const ARGUMENTS = ["--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "45", "--drain-strategy", "immediate", "--log-level", "warning"];
+const ARGUMENTS = [
+  "--concurrency",
+  "1",
+  "--file-flush-interval-msec",
+  "1000",
+  "--disable-hot-restart",
+  "--drain-time-s",
+  "45",
+  "--drain-strategy",
+  "immediate",
+  "--log-level",
+  "warning",
+];
 
 const statistics = z.object({ stats: z.array(z.object({ name: z.string(), value: z.number() }).partial()) });
 
 /** Starts the Envoy of `proxy`. `onChange`: it became ready, or no longer is. */
-export function startEnvoy(proxy: Proxy, admin: ListenAddress, logPath: string, context: EnvoyContext, onChange: () => void): EnvoyProcess {
+export function startEnvoy(
+  proxy: Proxy,
+  admin: ListenAddress,
+  logPath: string,
+  context: EnvoyContext,
+  onChange: () => void,
+  place?: InstancePlace,
+): EnvoyProcess {
   const { emit } = context;
   const config = join(context.stateFolder, "envoy", `${proxy.id}.json`);
   mkdirSync(dirname(config), { recursive: true, mode: 0o700 });
@@ -60,7 +82,7 @@ export function startEnvoy(proxy: Proxy, admin: ListenAddress, logPath: string, 
     const identity = await context.tokens?.prepare(proxy);
     const bootstrap = bootstrapOf(proxy, {
       admin,
-      xds: context.xds(),
+      xds: (place?.xds ?? context.xds)(),
       ...(identity === undefined ? {} : { identity }),
       ...(metricsEveryMs === undefined ? {} : { metricsEveryMs }),
     });
@@ -68,6 +90,8 @@ export function startEnvoy(proxy: Proxy, admin: ListenAddress, logPath: string, 
   };
   let ready = false;
   let runs = 0;
+  let startedAtMs = 0;
+  let startedInMs: number | undefined;
   let process: ReturnType<typeof superviseProcess> | undefined;
   let ended = false;
 
@@ -76,6 +100,7 @@ export function startEnvoy(proxy: Proxy, admin: ListenAddress, logPath: string, 
       if (await check({ kind: "http", target: admin, path: "/ready", tls: false, periodMs: READY_POLL_MS })) {
         if (ended || run !== runs) return;
         ready = true;
+        startedInMs = Math.round(performance.now() - startedAtMs);
         emit({ event: "proxy", proxy: proxy.id, state: "ready", text: `the proxy ${proxy.id} is ready` });
         onChange();
         return;
@@ -101,17 +126,20 @@ export function startEnvoy(proxy: Proxy, admin: ListenAddress, logPath: string, 
     const first = new Promise<void>((resolve) => {
       started = resolve;
     });
+    const spec = { program: context.envoy, args: ["-c", config, ...ARGUMENTS], directory: context.stateFolder, env: globalThis.process.env, logPath };
     process = superviseProcess(
-      { program: context.envoy, args: ["-c", config, ...ARGUMENTS], directory: context.stateFolder, env: globalThis.process.env, logPath },
+      place === undefined ? spec : place.proxy(spec),
       context.guard,
       {
         onStarted: () => {
+          startedAtMs = performance.now();
           emit({ event: "proxy", proxy: proxy.id, state: "starting", text: `the proxy ${proxy.id} starts` });
           void pollReady(runs).then(started);
         },
         onEnded: lost,
         onFailed: (reason) => lost(`cannot be started: ${reason}`),
       },
+      place?.prepared,
     );
     const limit = new Promise<void>((resolve) => setTimeout(resolve, TURN_MS).unref());
     await Promise.race([first, limit]);
@@ -120,6 +148,7 @@ export function startEnvoy(proxy: Proxy, admin: ListenAddress, logPath: string, 
   return {
     pid: () => process?.pid() ?? 0,
     ready: () => ready,
+    startedInMs: () => startedInMs,
     activeRequests: () => activeRequests(admin),
     end: async () => {
       ended = true;

@@ -15,6 +15,8 @@ export interface ReadyWorkload {
   readonly pid: number;
   /** The first port of the workload, through its inbound sidecar. */
   readonly url: string;
+  /** With `--isolate`: the network namespace of the instance, for `ip netns exec`. */
+  readonly networkNamespace?: string;
   /** Standard output and error of the application. One file per workload instance, kept over restarts. */
   readonly log: string;
   readonly accessLog: string;

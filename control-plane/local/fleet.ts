@@ -6,6 +6,7 @@ import type { AddressSpace } from "./address-space.ts";
 import { attachmentsOf } from "./attachments.ts";
 import type { EnvoyContext } from "./envoy-process.ts";
 import type { ReadyGateway, ReadyWorkload } from "./events.ts";
+import type { Isolation } from "./isolation/isolation.ts";
 import {
   gatewayIdentity,
   type InstanceIdentity,
@@ -32,6 +33,8 @@ import { probeOf, stubProbe } from "./readiness.ts";
 export interface FleetOptions {
   readonly addresses: AddressSpace;
   readonly envoy: EnvoyContext;
+  /** Where every instance is to have a network of its own. */
+  readonly isolation?: Isolation;
   readonly logFolder: string;
   /** Where the first port of the gateways is wanted; 0: each where the system likes. */
   readonly gatewayPort?: number;
@@ -71,7 +74,9 @@ export interface Fleet {
 
 /** Nothing runs until something is desired. */
 export function createFleet(options: FleetOptions): Fleet {
-  const { addresses, envoy, changed } = options;
+  const { addresses, envoy, changed, isolation } = options;
+  const addressesOf = (identity: InstanceIdentity): AddressSpace => isolation?.addressesOf(identity) ?? addresses;
+  const placeOf = (identity: InstanceIdentity, { address }: InstancePlaces) => (isolation === undefined ? {} : { place: isolation.place(identity, address) });
   const live = new Map<string, LiveInstance>();
   const retiring = new Map<LiveInstance, Promise<void>>();
   const gateways = new Map<string, LiveGateway>();
@@ -91,7 +96,7 @@ export function createFleet(options: FleetOptions): Fleet {
         a.identity.ordinal - b.identity.ordinal,
     );
   const proxyOf = ({ identity, places, logs }: Pick<LiveInstance, "identity" | "places" | "logs">): Proxy | undefined =>
-    identity.role?.kind === "stub" ? undefined : sidecarOf(addresses, identity, places, desired.hosts, logs.access);
+    identity.role?.kind === "stub" ? undefined : sidecarOf(addressesOf(identity), identity, places, desired.hosts, logs.access);
   /** The copies that are kept running; those that somebody else runs are not among them. */
   const membersOf = (workload: { readonly namespace: string; readonly name: string }): readonly LiveInstance[] =>
     inOrder().filter(({ identity }) => identity.role?.kind !== "attached" && keyOf(identity.workload) === keyOf(workload));
@@ -139,9 +144,10 @@ export function createFleet(options: FleetOptions): Fleet {
     }
     for (const [key, identity] of identities) {
       if (live.has(key)) continue;
-      const places = placesOf(addresses, identity);
+      const places = placesOf(addressesOf(identity), identity);
       const logs = logPathsOf(options.logFolder, slotName(identity.workload.namespace, identity.name));
-      live.set(key, startAttached({ identity, places, logs, proxy: proxyOf({ identity, places, logs }), envoy, changed: reconcileSoon }));
+      const proxy = proxyOf({ identity, places, logs });
+      live.set(key, startAttached({ identity, places, logs, proxy, envoy, changed: reconcileSoon, ...placeOf(identity, places) }));
     }
   };
 
@@ -163,10 +169,10 @@ export function createFleet(options: FleetOptions): Fleet {
     const role = { kind: local.entry.stub === undefined ? ("program" as const) : ("stub" as const) };
     const identity: InstanceIdentity = { name: `${workload.name}-${ordinal}`, ordinal, workload, locality: localityIn(workload.spec, zone), role };
     const [container] = workload.spec.template.spec.containers;
-    const places = placesOf(addresses, identity);
+    const places = placesOf(addressesOf(identity), identity);
     const logs = logPathsOf(options.logFolder, slotName(workload.namespace, identity.name));
     if (container === undefined) return;
-    const program = expandProgram(local.entry, container, variablesOf(addresses, identity, places, imageTag(container.image), desired.hosts));
+    const program = expandProgram(local.entry, container, variablesOf(addressesOf(identity), identity, places, imageTag(container.image), desired.hosts));
     if (program.kind === "unknown-names") return;
     const [command = "", ...args] = program.command;
 
@@ -180,6 +186,7 @@ export function createFleet(options: FleetOptions): Fleet {
         probe: role.kind === "stub" ? stubProbe(places) : probeOf(container, places),
         proxy: proxyOf({ identity, places, logs }),
         envoy,
+        ...placeOf(identity, places),
         changed: reconcileSoon,
         onProgram: (text) => {
           const before = problems.get(instanceKey(identity))?.text;
@@ -255,6 +262,7 @@ export function createFleet(options: FleetOptions): Fleet {
     setDesired: (next) => {
       const gatewaysChanged = JSON.stringify(next.gateways) !== JSON.stringify(desired.gateways);
       desired = next;
+      isolation?.setHosts(next.hosts);
       reconcile();
       if (gatewaysChanged) reconcileGateways(next.gateways);
     },
@@ -274,7 +282,7 @@ export function createFleet(options: FleetOptions): Fleet {
     ready: () => ({
       workloads: inOrder()
         .filter((instance) => !retiring.has(instance))
-        .map((instance) => readyWorkload(instance.identity, instance.places, proxyOf(instance), instance.logs, instance.pids())),
+        .map((instance) => readyWorkload(instance.identity, instance.places, proxyOf(instance), instance.logs, instance.pids(), instance.networkNamespace)),
       gateways: [...gateways.values()].map(({ describe }) => describe()),
     }),
     zones,
@@ -316,30 +324,37 @@ function plannedOf(instance: LiveInstance): PlannedInstance {
 
 /** What an instance's program may refer to. Addresses that the program reaches directly do not go through the proxy port. */
 function variablesOf(addresses: AddressSpace, identity: InstanceIdentity, places: InstancePlaces, tag: string, hosts: readonly DesiredHost[]): Variables {
-  const place = (host: DesiredHost, port: number) => servicePlace(addresses, identity, host, port);
+  const place = (host: DesiredHost, port: number) => servicePlace(addresses, identity, host, port).listen;
+  const texts = { podIp: places.address, podName: identity.name, namespace: identity.workload.namespace, zone: identity.locality.zone, imageTag: tag };
+  const common = {
+    ...texts,
+    port: places.application.port,
+    ports: places.ports.map(({ application, ...port }) => ({ ...port, port: application.port })),
+    hosts,
+    listen: places.ports.map(({ inbound }) => inbound),
+  };
+  if (addresses.capture !== undefined) return { ...common, service: (host, port) => `${nameOf(host, identity.workload.namespace)}:${port}`, baseEnv: {} };
   const direct = hosts.flatMap((host) => host.ports.slice(0, 1).map(({ number }) => place(host, number).address));
   const noProxy = ["localhost", "127.0.0.1", "127.0.0.0/8", "::1", places.address, ...direct].join(",");
   const proxy = urlOf(places.httpProxy);
   return {
-    port: places.application.port,
-    ports: places.ports.map(({ application, ...port }) => ({ ...port, port: application.port })),
-    podIp: places.address,
-    podName: identity.name,
-    namespace: identity.workload.namespace,
-    zone: identity.locality.zone,
-    imageTag: tag,
+    ...common,
     service: (host, port) => {
       const { address, port: bound } = place(host, port);
       return `${address}:${bound}`;
     },
-    hosts,
-    listen: places.ports.map(({ inbound }) => inbound),
     baseEnv: { HTTP_PROXY: proxy, http_proxy: proxy, NO_PROXY: noProxy, no_proxy: noProxy },
   };
 }
 
 function keyOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
   return `${namespace}/${name}`;
+}
+
+/** The name by which a program in a cluster calls a service. */
+function nameOf({ hostname, name, namespace }: DesiredHost, from: string): string {
+  if (!hostname.startsWith(`${name}.${namespace}.svc.`)) return hostname;
+  return namespace === from ? name : `${name}.${namespace}`;
 }
 
 /** Described alike: the same program at the same place, with the same labels. */

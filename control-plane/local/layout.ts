@@ -9,7 +9,6 @@ import type { Desired, DesiredHost, DesiredWorkload } from "./protocol.ts";
 
 const ADMIN_PORT = 15_000;
 const HTTP_PROXY_PORT = 15_001;
-/** Explain listeners take this port or the next, at the address of what they explain. */
 const EXPLAIN_PORT = 15_002;
 
 /** Who an instance is: all that does not change while it runs. */
@@ -56,9 +55,8 @@ export function placesOf(addresses: AddressSpace, { name, workload, role }: Inst
   const owner = `${workload.namespace}/${name}`;
   // What somebody runs by hand has one port.
   const declared = role?.kind === "attached" ? workload.ports.slice(0, 1) : workload.ports;
-  const ports = declared.map((port) => ({ ...port, inbound: addresses.listen(owner, `inbound ${port.containerPort}`, port.containerPort) }));
-  const application = (containerPort: number | undefined) =>
-    role?.kind === "attached" ? role.attachment.attach : addresses.listenAlone(owner, `application ${containerPort ?? ""}`);
+  const ports = declared.map((port) => ({ ...port, inbound: addresses.inbound(owner, port.containerPort) }));
+  const application = (containerPort: number | undefined) => (role?.kind === "attached" ? role.attachment.attach : addresses.application(owner, containerPort));
   const admin = addresses.listen(owner, "admin", ADMIN_PORT);
   return {
     address: admin.address,
@@ -71,9 +69,14 @@ export function placesOf(addresses: AddressSpace, { name, workload, role }: Inst
   };
 }
 
-/** Where an instance reaches one port of a service; an address of its own for each (instance, host). */
-export function servicePlace(addresses: AddressSpace, identity: InstanceIdentity, host: DesiredHost, port: number): ListenAddress {
-  return addresses.listen(`${identity.workload.namespace}/${identity.name} ${host.hostname}`, `service ${port}`, port);
+/** Where an instance reaches one port of a service, and where that is explained. */
+export function servicePlace(
+  addresses: AddressSpace,
+  identity: InstanceIdentity,
+  host: DesiredHost,
+  port: number,
+): { readonly listen: ListenAddress; readonly explain: ListenAddress } {
+  return addresses.service(`${identity.workload.namespace}/${identity.name}`, host.hostname, port);
 }
 
 function sidecarId({ name, workload }: InstanceIdentity): string {
@@ -112,9 +115,7 @@ export function sidecarOf(
   accessLogPath: string,
 ): Proxy {
   const { workload, locality } = identity;
-  const listeners = hosts.flatMap((host) =>
-    host.ports.map((port) => ({ host, port: port.number, listen: servicePlace(addresses, identity, host, port.number) })),
-  );
+  const listeners = hosts.flatMap((host) => host.ports.map((port) => ({ host, port: port.number, ...servicePlace(addresses, identity, host, port.number) })));
   return {
     id: sidecarId(identity),
     kind: "sidecar",
@@ -124,14 +125,16 @@ export function sidecarOf(
     serviceAccount: serviceAccountOf(workload),
     locality,
     inbound: places.ports.map(({ containerPort, inbound, application }) => ({ containerPort, listen: inbound, application })),
-    outbound: listeners.map(({ host, port, listen }) => ({
+    outbound: listeners.map(({ host, port, listen, explain }) => ({
       hostname: host.hostname,
       port,
       listen,
-      explainPort: addresses.listen(`${workload.namespace}/${identity.name} ${host.hostname}`, `explain ${port}`, EXPLAIN_PORT).port,
+      ...(explain.address === listen.address ? {} : { explainAddress: explain.address }),
+      explainPort: explain.port,
     })),
     httpProxy: { ...places.httpProxy, explainPort: places.httpProxyExplain.port },
     gatewayPorts: [],
+    ...(addresses.capture === undefined ? {} : { capture: addresses.capture }),
     accessLogPath,
   };
 }
@@ -143,6 +146,7 @@ export function readyWorkload(
   proxy: Proxy | undefined,
   logs: LogPaths,
   pids: { readonly application: number; readonly envoy: number },
+  networkNamespace?: string,
 ): ReadyWorkload {
   const { name, workload, locality } = identity;
   const named = (proxy?.outbound ?? []).map((listener) => ({ name: serviceRouteName(listener.hostname, listener.port), ...listener }));
@@ -154,13 +158,16 @@ export function readyWorkload(
     address: places.address,
     pid: pids.application,
     url: urlOf(places.ports[0]?.inbound ?? places.application),
+    ...(networkNamespace === undefined ? {} : { networkNamespace }),
     log: logs.application,
     accessLog: proxy === undefined ? "" : logs.access,
     sidecar: proxy === undefined ? NO_SIDECAR : { id: proxy.id, pid: pids.envoy, admin: urlOf(places.admin), log: logs.envoy },
     httpProxy: proxy === undefined ? "" : urlOf(places.httpProxy),
     services: Object.fromEntries(named.map((listener) => [listener.name, urlOf(listener.listen)])),
     explain: {
-      ...Object.fromEntries(named.map((listener) => [listener.name, urlOf({ address: listener.listen.address, port: listener.explainPort })])),
+      ...Object.fromEntries(
+        named.map((listener) => [listener.name, urlOf({ address: listener.explainAddress ?? listener.listen.address, port: listener.explainPort })]),
+      ),
       ...(proxy === undefined ? {} : { [HTTP_PROXY_ROUTE]: urlOf(places.httpProxyExplain) }),
     },
   };

@@ -24,7 +24,7 @@ export function startAttached(options: Omit<LiveInstanceOptions, "application" |
       state,
       text: `${name} ${text}`,
     });
-  const sidecar = proxy === undefined ? undefined : startEnvoy(proxy, places.admin, logs.envoy, envoy, changed);
+  const sidecar = proxy === undefined ? undefined : startEnvoy(proxy, places.admin, logs.envoy, envoy, changed, options.place);
   const watch = watchReadiness({ kind: "listening", target, periodMs: PERIOD_MS }, (ready) => {
     open = ready;
     if (ready) say("ready", `has joined: ${target.address}:${target.port} is open`);
@@ -51,6 +51,7 @@ export function startAttached(options: Omit<LiveInstanceOptions, "application" |
     proxyServes: serves,
     pids: () => ({ application: 0, envoy: sidecar?.pid() ?? 0 }),
     restarts: () => 0,
+    sidecarStartedInMs: () => sidecar?.startedInMs(),
     retire: async () => {
       retiring = true;
       await endSidecar();

@@ -12,6 +12,7 @@ export interface LiveGateway {
   readonly proxy: () => Proxy;
   readonly ready: () => boolean;
   readonly pid: () => number;
+  readonly startedInMs: () => number | undefined;
   readonly describe: () => ReadyGateway;
   /** Claims what is new and gives back what is no longer asked for. The Envoy learns it from the control plane. */
   readonly setPorts: (numbers: readonly number[]) => Promise<void>;
@@ -51,6 +52,7 @@ export async function startGateway(options: GatewayOptions): Promise<LiveGateway
     proxy,
     ready: envoy.ready,
     pid: envoy.pid,
+    startedInMs: envoy.startedInMs,
     describe: () => readyGateway(identity, admin, ports(), logs, envoy.pid()),
     setPorts,
     end: async () => {

@@ -2,13 +2,13 @@
 
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Proxy } from "../mesh/instance.ts";
+import type { ListenAddress, Proxy } from "../mesh/instance.ts";
 import type { InstanceState } from "./api.ts";
 import { type EnvoyContext, type EnvoyProcess, startEnvoy } from "./envoy-process.ts";
 import type { RunnerEvent, WorkloadEventState } from "./events.ts";
 import type { InstanceIdentity, InstancePlaces, LogPaths } from "./layout.ts";
-import { type Probe, type ReadinessWatch, watchReadiness } from "./readiness.ts";
-import { type ProcessSpec, superviseProcess } from "./supervised-process.ts";
+import { type Probe, probeFrom, type ReadinessWatch, watchReadiness } from "./readiness.ts";
+import { type ProcessEvents, type ProcessSpec, superviseProcess } from "./supervised-process.ts";
 
 export interface LiveInstanceOptions {
   readonly identity: InstanceIdentity;
@@ -19,6 +19,8 @@ export interface LiveInstanceOptions {
   /** The sidecar as it is when it starts; later changes reach it through the control plane. None beside a stub. */
   readonly proxy: Proxy | undefined;
   readonly envoy: EnvoyContext;
+  /** Where its processes run; default: beside this one. */
+  readonly place?: InstancePlace;
   /** Anything that {@link LiveInstance} answers has changed. */
   readonly changed: () => void;
   /** Why the program cannot be started; undefined when it could be after all. */
@@ -27,12 +29,29 @@ export interface LiveInstanceOptions {
   readonly inForce: () => Promise<boolean>;
 }
 
+/** A place of an instance's own, and how its processes are started there. */
+export interface InstancePlace {
+  /** Resolves when it is there. */
+  readonly prepared: Promise<void>;
+  readonly application: (spec: Omit<ProcessSpec, "logPath">) => Omit<ProcessSpec, "logPath">;
+  readonly proxy: (spec: ProcessSpec) => ProcessSpec;
+  /** The control plane as it is reached from there; default: as from here. */
+  readonly xds?: () => ListenAddress;
+  /** Whence the program is asked whether it is ready. */
+  readonly probeFrom?: string;
+  /** The network namespace, where it is one. */
+  readonly namespace?: string;
+  /** Takes it away, once nothing runs in it. */
+  readonly leave: () => Promise<void>;
+}
+
 export interface LiveInstance {
   readonly identity: InstanceIdentity;
   readonly places: InstancePlaces;
   readonly logs: LogPaths;
   /** Empty for a stub, which has none. */
   readonly proxyId: string;
+  readonly networkNamespace?: string | undefined;
   readonly state: () => InstanceState;
   /** To be given requests. */
   readonly ready: () => boolean;
@@ -42,6 +61,7 @@ export interface LiveInstance {
   readonly proxyServes: () => boolean;
   readonly pids: () => { readonly application: number; readonly envoy: number };
   readonly restarts: () => number;
+  readonly sidecarStartedInMs: () => number | undefined;
   /** Withdraws it, waits for requests under way, ends it. */
   readonly retire: () => Promise<void>;
   readonly endApplication: () => Promise<void>;
@@ -58,11 +78,11 @@ const DEFAULT_GRACE_SECONDS = 30;
 const SHUTDOWN_GRACE_MS = 3_000;
 
 /** In the place of the sidecar where there is none. */
-const NO_SIDECAR: EnvoyProcess = { pid: () => 0, ready: () => true, activeRequests: async () => 0, end: async () => undefined };
+const NO_SIDECAR: EnvoyProcess = { pid: () => 0, ready: () => true, startedInMs: () => undefined, activeRequests: async () => 0, end: async () => undefined };
 
 /** Starts application and sidecar side by side. */
 export function startInstance(options: LiveInstanceOptions): LiveInstance {
-  const { identity, places, logs, changed } = options;
+  const { identity, places, logs, changed, place } = options;
   const { name, workload, locality } = identity;
   const startedAtMs = performance.now();
   const graceMs = (workload.spec.template.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS) * 1_000;
@@ -83,13 +103,14 @@ export function startInstance(options: LiveInstanceOptions): LiveInstance {
     changed();
   };
 
-  const sidecar = options.proxy === undefined ? NO_SIDECAR : startEnvoy(options.proxy, places.admin, logs.envoy, options.envoy, () => update());
-  const supervised = superviseProcess({ ...options.application, logPath: logs.application }, options.envoy.guard, {
+  const sidecar = options.proxy === undefined ? NO_SIDECAR : startEnvoy(options.proxy, places.admin, logs.envoy, options.envoy, () => update(), place);
+  const program = place === undefined ? options.application : place.application(options.application);
+  const events: ProcessEvents = {
     onStarted: (pid) => {
       application = "starting";
       options.onProgram(undefined);
       say("starting", locality.zone === "" ? "starts" : `starts in ${locality.zone}`, pid);
-      watch = watchReadiness(options.probe, (ready) => {
+      watch = watchReadiness(probeFrom(options.probe, place?.probeFrom), (ready) => {
         if (!ready && phase === "running")
           options.envoy.emit({ event: "progress", text: `${name} is no longer ready: it is given no requests until it is again` });
         application = ready ? "ready" : "unready";
@@ -109,7 +130,8 @@ export function startInstance(options: LiveInstanceOptions): LiveInstance {
       if (restartMs === 0) say("crashed", `cannot be started: ${reason}`);
       update();
     },
-  });
+  };
+  const supervised = superviseProcess({ ...program, logPath: logs.application }, options.envoy.guard, events, place?.prepared);
 
   const drain = async (): Promise<void> => {
     const endMs = performance.now() + graceMs;
@@ -126,12 +148,14 @@ export function startInstance(options: LiveInstanceOptions): LiveInstance {
     places,
     logs,
     proxyId: options.proxy?.id ?? "",
+    networkNamespace: place?.namespace,
     state: () => (phase === "retiring" ? "draining" : application === "ready" && !sidecar.ready() ? "starting" : application),
     ready: () => phase === "running" && application === "ready" && sidecar.ready(),
     failing: () => supervised.failures() >= FAILURES_TO_GIVE_UP_WAITING || performance.now() - startedAtMs > PATIENCE_MS,
     proxyServes: () => options.proxy !== undefined && sidecar.ready(),
     pids: () => ({ application: supervised.pid(), envoy: sidecar.pid() }),
     restarts: supervised.restarts,
+    sidecarStartedInMs: sidecar.startedInMs,
     retire: async () => {
       phase = "retiring";
       say("draining", "is given no more requests");
@@ -140,6 +164,7 @@ export function startInstance(options: LiveInstanceOptions): LiveInstance {
       await drain();
       await endApplication(graceMs);
       await sidecar.end();
+      await place?.leave();
       say("stopped", "has ended");
     },
     endApplication: () => endApplication(SHUTDOWN_GRACE_MS),

@@ -7,10 +7,10 @@ import type { Container } from "../model/kubernetes.ts";
 import type { InstancePlaces } from "./layout.ts";
 import { isListening } from "./listeners.ts";
 
-/** How readiness is asked for; `none` where there is nothing to ask: the process runs, that is all. */
+/** How readiness is asked for, from an address of this machine where it matters which; `none` where there is nothing to ask: the process runs, that is all. */
 export type Probe =
-  | { readonly kind: "http"; readonly target: ListenAddress; readonly path: string; readonly tls: boolean; readonly periodMs: number }
-  | { readonly kind: "tcp"; readonly target: ListenAddress; readonly periodMs: number }
+  | { readonly kind: "http"; readonly target: ListenAddress; readonly path: string; readonly tls: boolean; readonly periodMs: number; readonly from?: string }
+  | { readonly kind: "tcp"; readonly target: ListenAddress; readonly periodMs: number; readonly from?: string }
   /** Whether a program listens there; it sees nothing of being asked where the system tells. */
   | { readonly kind: "listening"; readonly target: ListenAddress; readonly periodMs: number }
   | { readonly kind: "none" };
@@ -23,6 +23,11 @@ const RETRY_PERIOD_MS = 300;
 const TIMEOUT_MS = 1_000;
 /** Kubernetes' default failureThreshold. */
 const FAILURES_TO_UNREADY = 3;
+
+/** The same question, from a certain address. */
+export function probeFrom(probe: Probe, from: string | undefined): Probe {
+  return from === undefined || probe.kind === "none" || probe.kind === "listening" ? probe : { ...probe, from };
+}
 
 /** The container's readiness probe, addressed to the application itself; a connection to its first port where it has none that can be made from here. */
 export function probeOf({ readinessProbe }: Container, places: InstancePlaces): Probe {
@@ -81,9 +86,10 @@ export function check(probe: Probe): Promise<boolean> {
     return told === undefined ? check({ ...probe, kind: "tcp" }) : Promise.resolve(told);
   }
   const { address: host, port } = probe.target;
+  const from = probe.from === undefined ? {} : { localAddress: probe.from };
   return new Promise((resolve) => {
     if (probe.kind === "tcp") {
-      const socket = connect({ host, port, timeout: TIMEOUT_MS });
+      const socket = connect({ host, port, timeout: TIMEOUT_MS, ...from });
       const finish = (success: boolean): void => {
         socket.destroy();
         resolve(success);
@@ -94,7 +100,7 @@ export function check(probe: Probe): Promise<boolean> {
         .once("error", () => finish(false));
       return;
     }
-    const options = { host, port, path: probe.path, timeout: TIMEOUT_MS, agent: false, headers: { "user-agent": "weft-probe", connection: "close" } };
+    const options = { ...from, host, port, path: probe.path, timeout: TIMEOUT_MS, agent: false, headers: { "user-agent": "weft-probe", connection: "close" } };
     const call = probe.tls ? httpsRequest({ ...options, rejectUnauthorized: false }) : httpRequest(options);
     call.once("response", (response) => {
       response.resume();

@@ -12,11 +12,12 @@ import type { ReadyAnswer } from "./api.ts";
 import { refuseSecondMesh, startApiServer } from "./api-server.ts";
 import { createCertificateQuestions } from "./certificate-questions.ts";
 import { createChanges } from "./changes.ts";
-import { claimNetwork } from "./claims.ts";
+import { claimNetwork, isClaimed } from "./claims.ts";
 import { type ControlPlaneProcess, startControlPlaneProcess } from "./control-plane-process.ts";
 import type { ReadyEvent, RunnerEvent } from "./events.ts";
 import { createFleet } from "./fleet.ts";
 import { awaitFormerGuard, startGuard } from "./guard.ts";
+import { createIsolation } from "./isolation/isolation.ts";
 import { createWildcardPortCheck } from "./listeners.ts";
 import type { ControlPlaneMessage } from "./protocol.ts";
 import { createProxyTokens } from "./proxy-tokens.ts";
@@ -37,6 +38,8 @@ export interface RunOptions {
   readonly envoy?: string;
   /** Proxies send chosen statistics to the control plane this often. Default: once a second, so that it soon hears of a filter that died. */
   readonly metricsEveryMs?: number;
+  /** Every instance in a network namespace of its own, its connections redirected to its sidecar: Linux, as root. */
+  readonly isolate?: boolean;
   /** The control plane's module. Default: the control plane; tests put a smaller one in its place. */
   readonly controlPlane?: string;
 }
@@ -213,8 +216,20 @@ async function startMesh(
   const { metricsEveryMs = STATS_FLUSH_INTERVAL_MS, gatewayPort } = options;
   const tokens = createProxyTokens(identityFolderOf(stateFolder), (text) => emit({ event: "progress", text }));
   cleanUp.push(tokens.close);
+  const addresses = createAddressSpace({ network: claim.network, isTaken: createWildcardPortCheck() });
+  const isolation = options.isolate
+    ? await createIsolation({
+        network: claim.network,
+        isClaimed,
+        addresses,
+        xdsPort: () => xdsPort,
+        onError: (error) => emit({ event: "progress", text: `names of services: ${error.message}` }),
+      })
+    : undefined;
+  if (isolation !== undefined) cleanUp.push(isolation.close);
   const fleet = createFleet({
-    addresses: createAddressSpace({ network: claim.network, isTaken: createWildcardPortCheck() }),
+    addresses,
+    ...(isolation === undefined ? {} : { isolation }),
     envoy: {
       envoy,
       xds: () => ({ address: "127.0.0.1", port: xdsPort }),

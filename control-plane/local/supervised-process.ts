@@ -10,6 +10,8 @@ export interface ProcessSpec {
   readonly env: NodeJS.ProcessEnv;
   /** Standard output and error are appended to it. */
   readonly logPath: string;
+  /** The group that it runs as; default: this process's. */
+  readonly group?: number;
 }
 
 export interface ProcessEvents {
@@ -40,8 +42,8 @@ export function restartDelayMs(failures: number): number {
   return failures <= 1 ? 0 : Math.min(LONGEST_RESTART_MS, 500 * 2 ** (failures - 2));
 }
 
-/** Starts the program and keeps it running until `end`. */
-export function superviseProcess(spec: ProcessSpec, guard: Guard, events: ProcessEvents): SupervisedProcess {
+/** Starts the program, once what it needs is `prepared`, and keeps it running until `end`. */
+export function superviseProcess(spec: ProcessSpec, guard: Guard, events: ProcessEvents, prepared?: Promise<void>): SupervisedProcess {
   let pid = 0;
   let [restarts, failures, startedAtMs] = [0, 0, 0];
   let ending = false;
@@ -81,7 +83,13 @@ export function superviseProcess(spec: ProcessSpec, guard: Guard, events: Proces
     events.onStarted(own);
   };
 
-  start();
+  if (prepared === undefined) start();
+  else {
+    prepared.then(
+      () => ending || start(),
+      (error: Error) => events.onFailed(error.message, LONGEST_RESTART_MS),
+    );
+  }
   return {
     pid: () => pid,
     restarts: () => restarts,
@@ -111,7 +119,13 @@ function spawnLogged(spec: ProcessSpec): ChildProcess | string {
   try {
     const log = openLog(spec.logPath);
     try {
-      return spawn(spec.program, spec.args, { cwd: spec.directory, env: spec.env, detached: true, stdio: ["ignore", log, log] });
+      return spawn(spec.program, spec.args, {
+        cwd: spec.directory,
+        env: spec.env,
+        detached: true,
+        stdio: ["ignore", log, log],
+        ...(spec.group === undefined ? {} : { gid: spec.group }),
+      });
     } finally {
       closeSync(log);
     }

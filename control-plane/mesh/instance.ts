@@ -65,6 +65,8 @@ export interface Proxy {
   readonly httpProxy?: ListenAddress & { readonly explainPort: number };
   /** Gateways only: where a Gateway's server ports are bound. */
   readonly gatewayPorts: readonly GatewayPort[];
+  /** Where the system redirects all connections of the proxy's network namespace, on their way out and in; absent where nothing is redirected. */
+  readonly capture?: { readonly outboundPort: number; readonly inboundPort: number };
   /** Access log of every listener of this proxy: a path, or undefined for none. */
   readonly accessLogPath?: string;
 }
@@ -72,6 +74,8 @@ export interface Proxy {
 export interface ListenAddress {
   readonly address: string;
   readonly port: number;
+  /** Nothing is bound there: the system redirects connections to it to one of the proxy's capture ports. */
+  readonly captured?: true;
 }
 
 /** Traffic to the workload: the sidecar listens where the world expects the instance, and forwards to the application. */
@@ -87,6 +91,8 @@ export interface ServiceListener {
   readonly hostname: string;
   readonly port: number;
   readonly listen: ListenAddress;
+  /** Of the explain listener; default: that of `listen`. */
+  readonly explainAddress?: string;
   /** The loopback-only explain listener of the same route configuration, at the same address. */
   readonly explainPort: number;
 }

@@ -33,7 +33,7 @@ export interface ServerChain {
 /** A listener's resource. A chain that asks for server names gets the inspector that reads them. */
 export function listenerResource(
   name: string,
-  { address, port }: ListenAddress,
+  { address, port, captured }: ListenAddress,
   direction: "INBOUND" | "OUTBOUND",
   filterChains: FilterChainInit[],
   origins: readonly ResourceOrigin[],
@@ -47,6 +47,7 @@ export function listenerResource(
     address: { address: { case: "socketAddress", value: { address, portSpecifier: { case: "portValue", value: port } } } },
     trafficDirection: TrafficDirection[direction],
     filterChains,
+    ...(captured ? { bindToPort: false } : {}),
     listenerFilters: inspects ? [TLS_INSPECTOR] : [],
   });
   return { type: "listener", name, body: toBinary(ListenerSchema, message), origins, needs };

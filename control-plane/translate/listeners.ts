@@ -10,14 +10,14 @@ import { type ResourceOrigin, type TranslatedResource, uniqueOrigins } from "./r
 /** Requests to one port of a service: the listener that carries them, and the one that explains them. */
 export function serviceListeners(
   proxy: Proxy,
-  { hostname, port, listen, explainPort }: ServiceListener,
+  { hostname, port, listen, explainAddress, explainPort }: ServiceListener,
   origin: ResourceOrigin,
 ): readonly TranslatedResource[] {
   const route = serviceRouteName(hostname, port);
   const name = `outbound|${port}||${hostname}`;
   return [
     httpListener(name, listen, "OUTBOUND", route, FILTER, [origin], outboundManager("sidecar", route, { statPrefix: name, proxy })),
-    explainListener({ address: listen.address, port: explainPort }, route, [origin]),
+    explainListener({ address: explainAddress ?? listen.address, port: explainPort }, route, [origin]),
   ];
 }
 

@@ -23,6 +23,12 @@ export function inboundClusterName(containerPort: number): string {
 /** Where unknown names go under ALLOW_ANY. */
 export const PASSTHROUGH_CLUSTER = "PassthroughCluster";
 
+/** Where connections to addresses that the mesh does not know go, with `--isolate`: to that very address under ALLOW_ANY, nowhere under REGISTRY_ONLY. */
+export const ORIGINAL_CLUSTER = "OriginalDestinationCluster";
+export const BLACK_HOLE_CLUSTER = "BlackHoleCluster";
+/** Where connections to ports of a workload go that it does not declare, likewise. */
+export const INBOUND_ORIGINAL_CLUSTER = "InboundOriginalDestinationCluster";
+
 /** Route configuration of one port of one service, for a listener that serves only this service. */
 export function serviceRouteName(hostname: string, port: number): string {
   return `${hostname}:${port}`;

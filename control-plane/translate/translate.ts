@@ -7,6 +7,7 @@ import { scopeOf } from "../mesh/scope.ts";
 import { isHttp } from "../mesh/services.ts";
 import { compareDiagnostics, type Diagnostic, formatDiagnostic } from "../model/diagnostic.ts";
 import { callsOf, createAudiences } from "./audiences.ts";
+import { captureListeners } from "./capture-listeners.ts";
 import { createClusterTranslation, type RememberedClusters } from "./clusters.ts";
 import { serviceConnections } from "./connection-routes.ts";
 import { dependenciesOf, type RememberedDependencies } from "./dependencies.ts";
@@ -198,7 +199,7 @@ function ownResources(proxy: Proxy, tools: Tools): OwnResources {
   ]);
   const httpProxy = proxy.httpProxy === undefined ? [] : httpProxyListeners(proxy, proxy.httpProxy);
   const { resources } = securityUpstreams(mesh, proxy);
-  return [...listeners, ...httpProxy, ...inbound, ...resources, ...tools.filterResources(tools.generationOf(proxy.id))];
+  return [...listeners, ...httpProxy, ...inbound, ...captureListeners(mesh, proxy), ...resources, ...tools.filterResources(tools.generationOf(proxy.id))];
 }
 
 interface CalledPort {

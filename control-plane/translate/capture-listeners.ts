@@ -1,0 +1,130 @@
+// The listeners of a proxy to which the system redirects every connection of its network namespace, as in a cluster. They hand a connection on to the
+// listener of the address that it was meant for (a service's own, or the workload's own port), which is bound nowhere; here is decided what becomes of the rest.
+import { create, toBinary } from "@bufbuild/protobuf";
+import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
+import { TrafficDirection } from "../gen/envoy/config/core/v3/base_pb.js";
+import type { ListenerFilterSchema } from "../gen/envoy/config/listener/v3/listener_components_pb.js";
+import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.js";
+import { HttpInspectorSchema } from "../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
+import { OriginalDstSchema } from "../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
+import type { Proxy } from "../mesh/instance.ts";
+import type { Mesh } from "../mesh/mesh.ts";
+import { isHttp } from "../mesh/services.ts";
+import { packAny } from "./any.ts";
+import { duration } from "./duration.ts";
+import { type FilterChainInit, tcpProxy } from "./filter-chains.ts";
+import { type NetworkFilterInit, outboundManager } from "./http-connection-manager.ts";
+import type { Init } from "./init.ts";
+import { BLACK_HOLE_CLUSTER, FILTER, HTTP_PROXY_ROUTE, INBOUND_ORIGINAL_CLUSTER, ORIGINAL_CLUSTER } from "./names.ts";
+import type { TranslatedResource } from "./resource.ts";
+
+type ListenerInit = Init<typeof ListenerSchema>;
+type ListenerFilterInit = Init<typeof ListenerFilterSchema>;
+
+const EVERYWHERE = "0.0.0.0";
+
+const ORIGINAL_DST: ListenerFilterInit = {
+  name: "envoy.filters.listener.original_dst",
+  configType: { case: "typedConfig", value: packAny(OriginalDstSchema, {}) },
+};
+const HTTP_INSPECTOR: ListenerFilterInit = {
+  name: "envoy.filters.listener.http_inspector",
+  configType: { case: "typedConfig", value: packAny(HttpInspectorSchema, {}) },
+};
+/** A client that says nothing waits for the server to speak first: no HTTP. */
+const SILENCE_MS = 1_000;
+
+/** Everything that a proxy needs besides its listeners of services and ports; nothing where nothing is redirected to it. */
+export function captureListeners(mesh: Mesh, proxy: Proxy): readonly TranslatedResource[] {
+  const { capture } = proxy;
+  if (capture === undefined) return [];
+  const open = mesh.settings.outboundTrafficPolicy.mode === "ALLOW_ANY";
+  const unknown = open ? ORIGINAL_CLUSTER : BLACK_HOLE_CLUSTER;
+  return [
+    open ? originalCluster(ORIGINAL_CLUSTER) : blackHoleCluster(),
+    captured(
+      "virtual-outbound",
+      capture.outboundPort,
+      "OUTBOUND",
+      unknown,
+      tcpProxy("virtual-outbound", { case: "cluster", value: unknown }, "outbound", proxy),
+    ),
+    ...(proxy.httpProxy === undefined ? [] : httpPorts(mesh).map((port) => unknownHttp(port, proxy, unknown))),
+    originalCluster(INBOUND_ORIGINAL_CLUSTER),
+    captured(
+      "virtual-inbound",
+      capture.inboundPort,
+      "INBOUND",
+      INBOUND_ORIGINAL_CLUSTER,
+      tcpProxy("virtual-inbound", { case: "cluster", value: INBOUND_ORIGINAL_CLUSTER }, "inbound", proxy),
+    ),
+  ];
+}
+
+/** Where the system sends connections; what no listener of an address takes, `rest` does. Source: Envoy, listener.proto, use_original_dst. */
+function captured(name: string, port: number, direction: "INBOUND" | "OUTBOUND", cluster: string, rest: NetworkFilterInit): TranslatedResource {
+  return listener(name, port, direction, [`cluster/${cluster}`], {
+    useOriginalDst: true,
+    listenerFilters: [ORIGINAL_DST],
+    filterChains: [{ filters: [rest] }],
+  });
+}
+
+/**
+ * Requests to addresses that no service has, at ports where HTTP is expected: they are told apart by their authority, as at the HTTP proxy port, and by its
+ * very routes. Istio does likewise, by a listener for each HTTP port of the mesh. It is bound nowhere: connections are handed on to it.
+ */
+function unknownHttp(port: number, proxy: Proxy, unknown: string): TranslatedResource {
+  const name = `outbound-unknown|${port}`;
+  const http: FilterChainInit = {
+    filterChainMatch: { applicationProtocols: ["http/1.0", "http/1.1", "h2c"] },
+    filters: [outboundManager("forwardProxy", HTTP_PROXY_ROUTE, { statPrefix: name, proxy })],
+  };
+  const needs = [`route/${HTTP_PROXY_ROUTE}`, `extension/${FILTER}`, `cluster/${unknown}`];
+  return listener(name, port, "OUTBOUND", needs, {
+    bindToPort: false,
+    listenerFilters: [HTTP_INSPECTOR],
+    listenerFiltersTimeout: duration(SILENCE_MS),
+    continueOnListenerFiltersTimeout: true,
+    filterChains: [http],
+    defaultFilterChain: { filters: [tcpProxy(name, { case: "cluster", value: unknown }, "outbound", proxy)] },
+  });
+}
+
+function listener(name: string, port: number, direction: "INBOUND" | "OUTBOUND", needs: readonly string[], init: ListenerInit): TranslatedResource {
+  const message = create(ListenerSchema, {
+    name,
+    address: { address: { case: "socketAddress", value: { address: EVERYWHERE, portSpecifier: { case: "portValue", value: port } } } },
+    trafficDirection: TrafficDirection[direction],
+    ...init,
+  });
+  return { type: "listener", name, body: toBinary(ListenerSchema, message), origins: [], needs };
+}
+
+/** Port 80, and every port of the mesh that speaks HTTP. */
+function httpPorts(mesh: Mesh): readonly number[] {
+  const numbers = [...mesh.hosts.values()].flatMap(({ ports }) => ports.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number));
+  return [...new Set([80, ...numbers])].sort((a, b) => a - b);
+}
+
+/** Connects to the very address that was meant. */
+function originalCluster(name: string): TranslatedResource {
+  const cluster = create(ClusterSchema, {
+    name,
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    connectTimeout: duration(10_000),
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
+  });
+  return { type: "cluster", name, body: toBinary(ClusterSchema, cluster), origins: [], needs: [] };
+}
+
+/** Has no endpoint, so that connections are refused and counted. */
+function blackHoleCluster(): TranslatedResource {
+  const name = BLACK_HOLE_CLUSTER;
+  const cluster = create(ClusterSchema, {
+    name,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
+    loadAssignment: { clusterName: name },
+  });
+  return { type: "cluster", name, body: toBinary(ClusterSchema, cluster), origins: [], needs: [] };
+}

@@ -1,0 +1,180 @@
+// The same requests with and without `--isolate`: an unmodified program that calls services by their names is decided about like one that calls its sidecar's
+// listeners. Needs Linux, root, and the programs ip and iptables.
+import { spawn, spawnSync } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { isolationProblem } from "../../control-plane/local/isolation/network.ts";
+import { MESHES, startMesh, type TestMesh, until } from "./mesh.ts";
+import { serviceUrl, workloadNamed } from "./ready.ts";
+
+const CLIENT = fileURLToPath(new URL("ask-requests.mjs", import.meta.url));
+const problem = await isolationProblem();
+const missing = process.env.CI === "true" ? undefined : problem;
+
+interface Asked {
+  readonly service: "echo" | "shadow" | "raw";
+  readonly path: string;
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+interface Answer {
+  readonly status?: number;
+  readonly location?: string;
+  readonly body?: string;
+  readonly error?: string;
+}
+
+const PORTS = { echo: 80, shadow: 80, raw: 7_000 };
+const MATRIX: readonly Asked[] = [
+  ...["GET", "POST", "PUT", "DELETE"].map((method): Asked => ({ service: "echo", path: "/x?y=1", method, headers: { "x-user": "u" } })),
+  ...Array.from({ length: 40 }, (_, user): Asked => ({ service: "echo", path: "/", headers: { "x-user": `user-${user}` } })),
+  { service: "echo", path: "/old/thing" },
+  { service: "echo", path: "/teapot" },
+  { service: "echo", path: "/broken", headers: { "x-user": "u" } },
+  { service: "echo", path: "/api/things", headers: { "x-beta": "yes" } },
+  { service: "echo", path: "/api/things", headers: { "x-beta": "no", "x-user": "u" } },
+  { service: "echo", path: "//double//slash", headers: { "x-user": "u" } },
+  { service: "echo", path: "/with%2Fescaped%20parts", headers: { "x-user": "u" } },
+  { service: "echo", path: "/own-headers", headers: { "x-user": "u", "x-weft-pick": "1", "x-weft-retry": "unsent" } },
+  { service: "shadow", path: "/plain", method: "PATCH", headers: { "x-custom": "1" } },
+  { service: "raw", path: "/through/bytes" },
+];
+
+describe.skipIf(missing !== undefined)(`parity with and without --isolate${missing === undefined ? "" : ` (skipped: ${missing.split(". Fix")[0]})`}`, () => {
+  let plain: TestMesh;
+  let isolated: TestMesh;
+  let outside: Server;
+  let outsidePort: number;
+
+  beforeAll(async () => {
+    if (problem !== undefined) throw new Error(problem);
+    outside = createServer((_request, response) => response.end("outside"));
+    await new Promise<void>((resolve) => outside.listen(0, "0.0.0.0", resolve));
+    const address = outside.address();
+    outsidePort = typeof address === "object" && address !== null ? address.port : 0;
+    plain = await startMesh(join(MESHES, "parity"));
+    isolated = await startMesh(join(MESHES, "parity"), { args: ["--isolate"] });
+  });
+  afterAll(async () => {
+    await plain?.close();
+    await isolated?.close();
+    outside?.close();
+  });
+
+  const caller = () => workloadNamed(isolated.ready, "caller");
+  /** This machine, as instances reach it. */
+  const machine = () => caller().address.replace(/\.\d+\.\d+$/, ".255.254");
+  const send = (program: readonly string[], requests: readonly object[]): Promise<readonly Answer[]> =>
+    new Promise((resolve, reject) => {
+      const [command = "", ...args] = program;
+      const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
+      let text = "";
+      child.stdout.on("data", (chunk) => (text += chunk));
+      child.on("error", reject);
+      child.on("close", (code) => (code === 0 ? resolve(JSON.parse(text)) : reject(new Error(`the client ended with ${code}`))));
+      child.stdin.end(JSON.stringify(requests));
+    });
+  const fromPlain = (requests: readonly object[]) => send([process.execPath, CLIENT], requests);
+  const fromIsolated = (requests: readonly object[]) => send(["ip", "netns", "exec", caller().networkNamespace ?? "", process.execPath, CLIENT], requests);
+
+  /** What the mesh decided, without what differs from run to run. */
+  const decision = ({ status, location, body = "", error }: Answer): object => {
+    if (error !== undefined) return { error };
+    // A redirect leads back to whom the program called, by whatever name or address that was.
+    const path = location === undefined ? undefined : new URL(location).pathname;
+    const seen = body.startsWith("{") ? JSON.parse(body) : body;
+    if (typeof seen === "string") return { status, path, body: seen };
+    const { "x-request-id": _id, "x-forwarded-client-cert": _certificate, ...headers } = seen.headers ?? {};
+    return { status, ...seen, headers };
+  };
+  /** Route and cluster of the last requests of the caller. */
+  const logged = async (mesh: TestMesh): Promise<readonly string[]> => {
+    const text = await readFile(workloadNamed(mesh.ready, "caller").accessLog, "utf8").catch(() => "");
+    const lines = text
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line));
+    return lines
+      .filter(({ direction }) => direction === "outbound")
+      .map(({ method, path, route, cluster, status, flags }) => `${method} ${path} ${route} ${cluster} ${status} ${flags}`);
+  };
+
+  it("decides alike about every request", async () => {
+    const ofPlain = await fromPlain(
+      MATRIX.map(({ service, path, ...rest }) => ({ url: `${serviceUrl(plain.ready, "caller", `${service}.`)}${path}`, ...rest })),
+    );
+    const ofIsolated = await fromIsolated(MATRIX.map(({ service, path, ...rest }) => ({ url: `http://${service}:${PORTS[service]}${path}`, ...rest })));
+    // The bytes of a connection are the program's own: it names whom it called.
+    const own = ({ service }: Asked) => service === "raw";
+    for (const [index, asked] of MATRIX.entries()) {
+      const [a, b] = [ofPlain[index], ofIsolated[index]];
+      if (a === undefined || b === undefined) throw new Error("every request has an answer");
+      const [inPlain, inIsolated] = [decision(a), decision(b)];
+      if (own(asked)) expect(inIsolated).toMatchObject({ status: 200, pod: "shadow-1", path: asked.path });
+      else expect(inIsolated, `${asked.method ?? "GET"} ${asked.path}`).toEqual(inPlain);
+    }
+    const count = MATRIX.length;
+    await until("all requests in both logs", async () =>
+      (await logged(plain)).length >= count && (await logged(isolated)).length >= count ? true : undefined,
+    );
+    expect((await logged(isolated)).slice(0, count)).toEqual((await logged(plain)).slice(0, count));
+  });
+
+  it("reaches other instances by their own addresses, and keeps the proxies' ports from everybody else", async () => {
+    const shadow = workloadNamed(isolated.ready, "shadow");
+    const [direct, admin] = await fromIsolated([
+      { url: `http://${shadow.address}:8080/direct` },
+      { url: `${shadow.sidecar.admin}/quitquitquit`, method: "POST" },
+    ]);
+    expect(direct).toMatchObject({ status: 200, body: expect.stringContaining('"pod":"shadow-1"') });
+    expect(admin?.status).toBeUndefined();
+    expect((await fetch(`${shadow.sidecar.admin}/ready`)).status).toBe(200);
+  });
+
+  it("explains a request of an isolated instance", async () => {
+    const { stdout, code } = await isolated.weft("explain", "--live", "--from", "caller", "GET", "http://echo/api/x", "-H", "x-beta: yes", "-o", "json");
+    expect(code).toBe(0);
+    expect(stdout).toContain("outbound|80|v2|echo.default.svc.cluster.local");
+  });
+
+  it("lets programs call outside the mesh or not, as outboundTrafficPolicy says, and lists what they called, on both ways", async () => {
+    const viaProxy = [{ url: `http://127.0.0.1:${outsidePort}/`, proxy: workloadNamed(plain.ready, "caller").httpProxy }];
+    const direct = [{ url: `http://${machine()}:${outsidePort}/` }];
+    expect(await fromPlain(viaProxy)).toMatchObject([{ status: 200, body: "outside" }]);
+    expect(await fromIsolated(direct)).toMatchObject([{ status: 200, body: "outside" }]);
+    for (const mesh of [plain, isolated]) {
+      const from = await mesh.edit("settings.yaml", (text) => text.replace("ALLOW_ANY", "REGISTRY_ONLY"));
+      await mesh.event("applied", ({ files }) => files.includes("settings.yaml"), { from });
+    }
+    expect(await fromPlain(viaProxy)).toMatchObject([{ status: 502 }]);
+    expect((await fromIsolated(direct))[0]?.error).toBeDefined();
+    expect(await fromIsolated([{ url: `http://${machine()}/` }])).toMatchObject([{ status: 502 }]);
+    const targets = { plain: `127.0.0.1:${outsidePort}`, isolated: `${machine()}:${outsidePort}` };
+    for (const [mesh, target] of [
+      [plain, targets.plain],
+      [isolated, targets.isolated],
+    ] as const) {
+      const calls = await until(`${target} in the list of what is called outside`, async () => {
+        const { stdout } = await mesh.weft("ps", "--external", "-o", "json");
+        const found: readonly { target: string; verdict: string }[] = JSON.parse(stdout);
+        return found.some(({ verdict }) => verdict === "refused") ? found : undefined;
+      });
+      expect(calls).toContainEqual(expect.objectContaining({ workload: "caller", target, verdict: "passed", count: 1, failed: 0 }));
+      expect(calls).toContainEqual(expect.objectContaining({ workload: "caller", target, verdict: "refused", count: 1 }));
+    }
+  });
+
+  it("leaves nothing behind", async () => {
+    const { networkNamespace = "" } = caller();
+    const [mark = ""] = /^weft-\d+/.exec(networkNamespace) ?? [];
+    await isolated.close();
+    const rest = spawnSync("sh", ["-c", "ip netns list; ip -o link; iptables -S; iptables -t nat -S"], { encoding: "utf8" }).stdout;
+    expect(rest).not.toContain(mark);
+    expect(rest).not.toContain(mark.replace("-", ""));
+    expect((await readdir("/etc/netns").catch(() => [])).filter((name) => name.startsWith(`${mark}-`))).toEqual([]);
+  });
+});
