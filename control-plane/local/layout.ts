@@ -134,7 +134,7 @@ export function sidecarOf(
     })),
     httpProxy: { ...places.httpProxy, explainPort: places.httpProxyExplain.port },
     gatewayPorts: [],
-    ...(addresses.capture === undefined ? {} : { capture: addresses.capture }),
+    ...(addresses.capture === undefined ? {} : { captures: true, capture: addresses.capture }),
     accessLogPath,
   };
 }
