@@ -1,5 +1,6 @@
 // Makes certificates: roots and leaves, ECDSA P-256 throughout. Time comes in as milliseconds of the Unix epoch; PEM goes out.
-import { createPrivateKey, randomBytes, webcrypto, X509Certificate } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, randomBytes, webcrypto, X509Certificate } from "node:crypto";
+import type { Extension, X509Certificate as X509 } from "@peculiar/x509";
 import { SecretText } from "../model/secret.ts";
 
 /** A certificate and its key, as PEM. */
@@ -40,6 +41,11 @@ export interface LeafRequest {
   readonly lifetimeMs: number;
 }
 
+const KEY_PAIR = {
+  namedCurve: "P-256",
+  publicKeyEncoding: { format: "der", type: "spki" },
+  privateKeyEncoding: { format: "pem", type: "pkcs8" },
+} as const;
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 /** Clocks of two machines differ: a certificate is valid from a little before it was made. */
 const CLOCK_SKEW_MS = 60_000;
@@ -80,10 +86,9 @@ export async function createRoot(generation: number, nowMs: number): Promise<Iss
  * Rejects when the issuer's key is not ECDSA P-256 or RSA.
  */
 export async function issueLeaf(issuer: Issuer, request: LeafRequest): Promise<Leaf> {
-  const x509 = await loadX509();
   const { uri, dnsNames = [], addresses = [], nowMs, lifetimeMs } = request;
-  const signer = new x509.X509Certificate(issuingPem(issuer));
-  const [keys, signing] = await Promise.all([webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]), importKey(issuer.privateKey)]);
+  const { x509, certificate: signer, key, algorithm, extension } = await signerOf(issuer);
+  const { publicKey, privateKey } = generateKeyPairSync("ec", KEY_PAIR);
   // A certificate's times are whole seconds.
   const expiresAtMs = Math.min(Math.ceil((nowMs + lifetimeMs) / 1_000) * 1_000, signer.notAfter.getTime());
   const certificate = await x509.X509CertificateGenerator.create({
@@ -92,9 +97,9 @@ export async function issueLeaf(issuer: Issuer, request: LeafRequest): Promise<L
     issuer: signer.subjectName,
     notBefore: new Date(Math.max(nowMs - CLOCK_SKEW_MS, signer.notBefore.getTime())),
     notAfter: new Date(expiresAtMs),
-    publicKey: keys.publicKey,
-    signingKey: signing.key,
-    signingAlgorithm: signing.algorithm,
+    publicKey,
+    signingKey: key,
+    signingAlgorithm: algorithm,
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
@@ -107,18 +112,44 @@ export async function issueLeaf(issuer: Issuer, request: LeafRequest): Promise<L
         ],
         true,
       ),
-      await x509.AuthorityKeyIdentifierExtension.create(signer),
+      extension,
     ],
   });
   return {
     chainPem: closed(certificate.toString("pem")) + issuer.chainPem,
-    privateKey: await exportKey(keys.privateKey),
+    privateKey: new SecretText(privateKey),
     fingerprint: issuer.fingerprint,
     generation: issuer.generation,
     serial: certificate.serialNumber,
     issuedAtMs: nowMs,
     expiresAtMs,
   };
+}
+
+interface Signer {
+  readonly x509: typeof import("@peculiar/x509");
+  readonly certificate: X509;
+  readonly key: webcrypto.CryptoKey;
+  readonly algorithm: typeof ALGORITHM | typeof RSA;
+  /** Names the issuer's key in each leaf. */
+  readonly extension: Extension;
+}
+
+/** Reading an issuer takes longer than issuing. */
+const SIGNERS = new WeakMap<Issuer, Promise<Signer>>();
+
+function signerOf(issuer: Issuer): Promise<Signer> {
+  const known = SIGNERS.get(issuer) ?? readSigner(issuer);
+  SIGNERS.set(issuer, known);
+  known.catch(() => SIGNERS.delete(issuer));
+  return known;
+}
+
+async function readSigner(issuer: Issuer): Promise<Signer> {
+  const x509 = await loadX509();
+  const certificate = new x509.X509Certificate(issuingPem(issuer));
+  const [signing, extension] = await Promise.all([importKey(issuer.privateKey), x509.AuthorityKeyIdentifierExtension.create(certificate)]);
+  return { x509, certificate, ...signing, extension };
 }
 
 /** The certificate that signs: the first of the chain, or the root itself where there is no chain. */

@@ -1,9 +1,10 @@
-// `npm run bench -- [--only a,b,c,d] [--rounds N] [--edits N] [--seed N]`: measures what Weft costs on this machine and prints Markdown for the README.
+// `npm run bench -- [--only a,b,c,d,e] [--rounds N] [--edits N] [--seed N]`: measures what Weft costs on this machine and prints Markdown for the README.
 // Progress goes to standard error, the tables to standard output.
 import { readFile } from "node:fs/promises";
 import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { buildFilter } from "../../filter/build.ts";
+import { measureCertificates } from "./certificate-cost.ts";
 import { measureDecisionCost } from "./decision-cost.ts";
 import { measureDemo } from "./demo-cost.ts";
 import { compileEmptyFilter } from "./empty-filter.ts";
@@ -14,6 +15,7 @@ const SECTIONS = {
   b: "size of the filter and time of a decision",
   c: "memory of the shop demo",
   d: "an edit of the shop demo",
+  e: "certificates issued",
 } as const;
 type Section = keyof typeof SECTIONS;
 
@@ -74,6 +76,15 @@ async function demoTables(sections: ReadonlySet<Section>, edits: number): Promis
   ];
 }
 
+/** Enough for a steady figure, a few seconds. */
+const CERTIFICATES = 2_000;
+
+async function certificateTable(): Promise<string> {
+  const { perSecond, concurrency, millisecondsAlone } = await measureCertificates(CERTIFICATES);
+  const row = [`a P-256 key, its certificate, its secret; ${concurrency} at once`, `${perSecond.toFixed(0)}`, `${millisecondsAlone.toFixed(1)} ms`];
+  return table(["certificates of proxies", "per second, one process", "one alone, median"], [row]);
+}
+
 function sectionsOf(only: string): ReadonlySet<Section> {
   const isSection = (name: string): name is Section => Object.hasOwn(SECTIONS, name);
   const names = only.split(",").map((name) => name.trim());
@@ -90,7 +101,7 @@ function count(name: string, text: string): number {
 
 async function main(): Promise<void> {
   const option = (value: string) => ({ type: "string", default: value }) as const;
-  const { values } = parseArgs({ options: { only: option("a,b,c,d"), rounds: option("60"), edits: option("20"), seed: option("20221104") } });
+  const { values } = parseArgs({ options: { only: option("a,b,c,d,e"), rounds: option("60"), edits: option("20"), seed: option("20221104") } });
   const [rounds, edits, seed] = [count("rounds", values.rounds), count("edits", values.edits), count("seed", values.seed)];
   const sections = sectionsOf(values.only);
   const print = (text: string): void => console.log(`${text}\n`);
@@ -108,6 +119,10 @@ async function main(): Promise<void> {
   if (sections.has("c") || sections.has("d")) {
     start(sections.has("c") ? "c" : "d");
     for (const text of await demoTables(sections, edits)) print(text);
+  }
+  if (sections.has("e")) {
+    start("e");
+    print(await certificateTable());
   }
 }
 
