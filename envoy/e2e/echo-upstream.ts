@@ -2,6 +2,7 @@
 import { Agent, request as httpRequest } from "node:http";
 import { createServer, type Socket } from "node:net";
 import { z } from "zod";
+import type { ListenAddress } from "../../control-plane/mesh/instance.ts";
 import type { HeaderMap, SimulatedRequest } from "../../control-plane/simulate/request.ts";
 
 /** What an upstream saw. */
@@ -43,6 +44,16 @@ export async function startEchoUpstreams(names: readonly string[], response: Hea
         endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } } }] }],
       },
     })),
+    async close() {
+      await Promise.all(servers.map((server) => server.close()));
+    },
+  };
+}
+
+/** Starts one upstream at each place, by the name that it answers with. */
+export async function startEchoesAt(places: ReadonlyMap<string, ListenAddress>, response: HeaderMap = {}): Promise<{ close(): Promise<void> }> {
+  const servers = await Promise.all([...places].map(([name, place]) => startEcho(name, response, place)));
+  return {
     async close() {
       await Promise.all(servers.map((server) => server.close()));
     },
@@ -110,7 +121,7 @@ interface StartedEcho {
 }
 
 /** Reads requests without judging them, since a rewritten path need not be one that an HTTP server accepts. They have no bodies. */
-async function startEcho(name: string, response: HeaderMap): Promise<StartedEcho> {
+async function startEcho(name: string, response: HeaderMap, place: ListenAddress = { address: "127.0.0.1", port: 0 }): Promise<StartedEcho> {
   const extra = Object.entries(response).flatMap(([header, values]) => values.map((value) => `${header}: ${value}`));
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -129,7 +140,7 @@ async function startEcho(name: string, response: HeaderMap): Promise<StartedEcho
       }
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(place.port, place.address, resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the upstream has no port");
   return {

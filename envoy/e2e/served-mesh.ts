@@ -9,6 +9,7 @@ import type { Mesh } from "../../control-plane/mesh/mesh.ts";
 import { createSecretJoiner, gatewaySecrets, NO_SECRETS } from "../../control-plane/snapshot/gateway-secrets.ts";
 import type { Refusal } from "../../control-plane/snapshot/quarantine.ts";
 import { buildSnapshot } from "../../control-plane/snapshot/snapshot.ts";
+import type { Translation } from "../../control-plane/translate/resource.ts";
 import { translate } from "../../control-plane/translate/translate.ts";
 import { systemClock } from "../../control-plane/xds/clock.ts";
 import { startXdsServer } from "../../control-plane/xds/server.ts";
@@ -28,8 +29,11 @@ export interface ServedMesh {
 
 const WAIT_MS = 30_000;
 
-/** Starts one Envoy for each proxy and resolves when all have taken what they are to hold. Rejects with what Envoy refused. */
-export async function serveMesh(mesh: Mesh): Promise<ServedMesh> {
+/**
+ * Starts one Envoy for each proxy and resolves when all have taken what they are to hold. Rejects with what Envoy refused. `alter` changes what is served: for
+ * tests that need Envoy to say more about a request than it does.
+ */
+export async function serveMesh(mesh: Mesh, alter: (translation: Translation) => Translation = (translation) => translation): Promise<ServedMesh> {
   const folder = await mkdtemp(join(tmpdir(), "weft-served-"));
   const wasm = await readFile((await buildFilter()).path);
   const refusals: string[] = [];
@@ -51,7 +55,7 @@ export async function serveMesh(mesh: Mesh): Promise<ServedMesh> {
     revision += 1;
     const secrets = new Map(next.proxies.map((proxy) => [proxy.id, gatewaySecrets(next, proxy)]));
     const snapshot = buildSnapshot({
-      translation: translate(next, { filter: { wasm, generationOf: () => 0 } }),
+      translation: alter(translate(next, { filter: { wasm, generationOf: () => 0 } })),
       quarantine: new Map(),
       accepted: xds.accepted(),
       revision,

@@ -14,7 +14,8 @@ import { type EchoUpstreams, keepAliveAgent, send, startEchoUpstreams } from "./
 import { CLUSTERS, createDice, type Dice } from "./random-routes.ts";
 import { type StaticEnvoy, startStaticEnvoy } from "./static-envoy.ts";
 
-const SEED = 20_221_119;
+/** Fixed, so that a run repeats; `WEFT_SEED=random`, or a number, looks elsewhere. */
+const SEED = process.env.WEFT_SEED === "random" ? Date.now() >>> 0 : Number(process.env.WEFT_SEED ?? 20_221_119);
 const ROUTES = 20;
 const REQUESTS = 600;
 
