@@ -41,18 +41,26 @@ const written = z
   .nullish()
   .transform((map) => map ?? {});
 
+const text = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? "");
+
 const recorded = z.object({
   id: z.string(),
   func: z.string(),
-  name: z.string().default(""),
-  namespace: z.string().default(""),
+  name: text,
+  namespace: text,
   labels: written,
   annotations: written,
   spec: z.unknown().optional(),
   input: z.unknown().optional(),
   accept: z.boolean(),
-  error: z.string().default(""),
-  delegate: z.boolean().default(false),
+  error: text,
+  delegate: z
+    .boolean()
+    .nullish()
+    .transform((isDelegate) => isDelegate === true),
 });
 type Recorded = z.output<typeof recorded>;
 
