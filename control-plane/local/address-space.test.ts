@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createAddressSpace } from "./address-space.ts";
+import { createAddressSpace, createPortSpace } from "./address-space.ts";
 
 const space = (taken: readonly number[] = []) => createAddressSpace({ network: 80, isTaken: (port) => taken.includes(port) });
 
@@ -50,5 +50,16 @@ describe("address space", () => {
         expect(new Set(places.values()).size).toBe(places.size);
       }),
     );
+  });
+});
+
+describe("port space", () => {
+  it("gives every use a port of its own on 127.0.0.1, and the same one again", () => {
+    const addresses = createPortSpace([20_000, 20_001, 20_002, 20_003]);
+    expect(addresses.inbound("a", 80)).toEqual({ address: "127.0.0.1", port: 20_000 });
+    expect(addresses.inbound("b", 80)).toEqual({ address: "127.0.0.1", port: 20_001 });
+    expect(addresses.service("a", "orders", 80)).toMatchObject({ listen: { port: 20_002 }, explain: { port: 20_003 } });
+    expect(addresses.inbound("a", 80).port).toBe(20_000);
+    expect(() => addresses.inbound("c", 80)).toThrow("all in use");
   });
 });

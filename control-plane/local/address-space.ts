@@ -3,8 +3,8 @@
 import type { ListenAddress, Proxy } from "../mesh/instance.ts";
 
 /**
- * Where a mesh listens. An implementation for machines with one loopback address may answer with ports of 127.0.0.1 instead: nothing else depends on how
- * places are chosen.
+ * Where a mesh listens: at addresses of its own, at ports of 127.0.0.1, or in networks of its instances' own. Nothing else depends on how places are
+ * chosen.
  */
 export interface AddressSpace {
   /**
@@ -74,6 +74,22 @@ export function createAddressSpace({ network, isTaken }: AddressSpaceOptions): A
       return place;
     },
   });
+}
+
+/**
+ * For machines with one loopback address: each use has a port of 127.0.0.1, the preferred one being of no account, since several instances have the same.
+ * `ports` are those that the mesh has claimed.
+ */
+export function createPortSpace(ports: readonly number[]): AddressSpace {
+  const given = new Map<string, number>();
+  const listen = (owner: string, use: string): ListenAddress => {
+    const key = `${owner}\n${use}`;
+    const port = given.get(key) ?? ports[given.size];
+    if (port === undefined) throw new Error(`the ${ports.length} ports of this mesh on 127.0.0.1 are all in use`);
+    given.set(key, port);
+    return { address: "127.0.0.1", port };
+  };
+  return withUses({ listen, listenAlone: listen });
 }
 
 /** Explain listeners take this port or the next, at the address of what they explain. */

@@ -6,19 +6,18 @@ import { STATS_FLUSH_INTERVAL_MS } from "../../envoy/metrics-sink.ts";
 import { identityFolderOf } from "../ca/paths.ts";
 import { compareDiagnostics, type Diagnostic, formatDiagnostic } from "../model/diagnostic.ts";
 import { createAcknowledgements, type Publication } from "./acknowledgements.ts";
-import { createAddressSpace } from "./address-space.ts";
 import { psRows, startSelected, stopSelected } from "./answers.ts";
 import type { ReadyAnswer } from "./api.ts";
 import { refuseSecondMesh, startApiServer } from "./api-server.ts";
 import { createCertificateQuestions } from "./certificate-questions.ts";
 import { createChanges } from "./changes.ts";
-import { claimNetwork, isClaimed } from "./claims.ts";
+import { isClaimed } from "./claims.ts";
 import { type ControlPlaneProcess, startControlPlaneProcess } from "./control-plane-process.ts";
 import type { ReadyEvent, RunnerEvent } from "./events.ts";
 import { createFleet } from "./fleet.ts";
 import { awaitFormerGuard, startGuard } from "./guard.ts";
-import { createIsolation } from "./isolation/isolation.ts";
-import { createWildcardPortCheck } from "./listeners.ts";
+import { createIsolation, type Isolation } from "./isolation/isolation.ts";
+import { type ClaimedPlaces, claimPlaces } from "./places.ts";
 import type { ControlPlaneMessage } from "./protocol.ts";
 import { createProxyTokens } from "./proxy-tokens.ts";
 import { logFolderOf, prepareStateFolder, socketPathOf, stateFolderOf } from "./state-folder.ts";
@@ -208,24 +207,16 @@ async function startMesh(
   await awaitFormerGuard(guardPath);
   const guard = startGuard(guardPath);
   cleanUp.push(guard.close);
-  const claim = await claimNetwork(folder);
-  cleanUp.push(claim.release);
+  const places = await claimPlaces(folder, process.env.WEFT_ADDRESSES === "ports");
+  cleanUp.push(places.release);
+  const { addresses } = places;
   const envoy = options.envoy ?? (await ensureEnvoy({ onProgress: (text) => emit({ event: "progress", text }) }));
   options.signal?.throwIfAborted();
 
   const { metricsEveryMs = STATS_FLUSH_INTERVAL_MS, gatewayPort } = options;
   const tokens = createProxyTokens(identityFolderOf(stateFolder), (text) => emit({ event: "progress", text }));
   cleanUp.push(tokens.close);
-  const addresses = createAddressSpace({ network: claim.network, isTaken: createWildcardPortCheck() });
-  const isolation = options.isolate
-    ? await createIsolation({
-        network: claim.network,
-        isClaimed,
-        addresses,
-        xdsPort: () => xdsPort,
-        onError: (error) => emit({ event: "progress", text: `names of services: ${error.message}` }),
-      })
-    : undefined;
+  const isolation = options.isolate ? await isolate(places) : undefined;
   if (isolation !== undefined) cleanUp.push(isolation.close);
   const fleet = createFleet({
     addresses,
@@ -283,6 +274,18 @@ async function startMesh(
   });
   cleanUp.push(controlPlane.end, fleet.end);
   return untilReady();
+
+  /** Rejects where this machine cannot do it. */
+  async function isolate({ network }: ClaimedPlaces): Promise<Isolation> {
+    if (network === undefined) throw new Error("--isolate needs loopback addresses of the mesh's own. Fix: leave WEFT_ADDRESSES unset, or --isolate out");
+    return createIsolation({
+      network,
+      isClaimed,
+      addresses,
+      xdsPort: () => xdsPort,
+      onError: (error) => emit({ event: "progress", text: `the names of services cannot be written: ${error.message}` }),
+    });
+  }
 
   /** Waits until all of it is ready and in force. */
   async function untilReady(): Promise<ReadyEvent> {
