@@ -6,6 +6,7 @@ import { type IdentityOptions, type MeshIdentity, startMeshIdentity } from "./ca
 import { desiredOf } from "./local/desired.ts";
 import type { ControlPlaneMessage, RunnerMessage } from "./local/protocol.ts";
 import { buildMesh } from "./mesh/build.ts";
+import { namedCertificateFiles } from "./mesh/certificate-files.ts";
 import type { Instance, Proxy } from "./mesh/instance.ts";
 import type { Mesh } from "./mesh/mesh.ts";
 import { shareMembers, shareStructure } from "./mesh/share-structure.ts";
@@ -15,6 +16,7 @@ import { EMPTY_QUARANTINE, type Quarantine, quarantined } from "./snapshot/quara
 import { removalDelayMs } from "./snapshot/removal-delay.ts";
 import { type ProxySecrets, renewSecrets } from "./snapshot/secrets.ts";
 import { buildSnapshot, type Snapshot } from "./snapshot/snapshot.ts";
+import { absentFiles } from "./source/absent-files.ts";
 import { watchDirectory } from "./source/directory.ts";
 import { loadLastGood, saveLastGood } from "./source/last-good-file.ts";
 import { type ParsedFile, parseFile } from "./source/parse-file.ts";
@@ -72,6 +74,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   let lastGood = await loadLastGood(options.lastGoodPath);
   let running: Running = { sequence: 0, instances: [], proxies: [] };
   let formerMesh: Mesh | undefined;
+  let absent: ReadonlySet<string> = new Set();
   let memory: TranslationMemory | undefined;
   let snapshot: Snapshot | undefined;
   let quarantine: Quarantine = EMPTY_QUARANTINE;
@@ -138,7 +141,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const publish = (): void => {
     const startedMs = performance.now();
     const effective = effectiveResources(files, options.testEdits === "unordered" ? { ...lastGood, settled: [] } : lastGood);
-    const input = { resources: effective.resources, instances: running.instances, proxies: running.proxies, domain: CLUSTER_DOMAIN };
+    absent = absentFiles(namedCertificateFiles(effective.resources), absent);
+    const { instances, proxies } = running;
+    const input = { resources: effective.resources, instances, proxies, domain: CLUSTER_DOMAIN, absentFiles: absent };
     const mesh = shareStructure(formerMesh, buildMesh(input));
     formerMesh = mesh;
     identity?.setTrustDomain(mesh.settings.trustDomain);

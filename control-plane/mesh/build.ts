@@ -8,6 +8,8 @@ import { rulesByHost } from "./merge-rules.ts";
 import type { Mesh, MeshInput } from "./mesh.ts";
 import { inOrder, type Precedence, precedenceUnder } from "./order.ts";
 
+const NO_FILES: ReadonlySet<string> = new Set();
+
 /** The whole mesh, afresh. Equal input gives an equal mesh, whatever the order in which resources, instances and proxies are listed. */
 export function buildMesh(input: MeshInput): Mesh {
   const { resources, domain } = input;
@@ -26,6 +28,7 @@ export function buildMesh(input: MeshInput): Mesh {
     destinationRuleWildcards: [...destinationRules.keys()].filter((host) => host.startsWith("*")).sort((a, b) => b.length - a.length || compareText(a, b)),
     gateways: inOrder(resources.gateways, precedence),
     secrets: inOrder(resources.secrets, precedence),
+    absentFiles: input.absentFiles ?? NO_FILES,
     sidecars: sidecarsInOrder(resources.sidecars, precedence),
     authorizationPolicies: inOrder(resources.authorizationPolicies, precedence),
     requestAuthentications: inOrder(resources.requestAuthentications, precedence),

@@ -18,11 +18,15 @@ export interface ClientCredential {
 }
 
 /**
- * The credential of a rule's tls for a proxy; undefined where it names none. Looked up in the proxy's own namespace, as in Istio: a rule that is exported does
+ * The credential of a rule's tls for a proxy; undefined where it names none, or files that may be there. Looked up in the proxy's own namespace, as in Istio: a rule that is exported does
  * not export its Secret.
  */
 export function clientCredential(mesh: Mesh, proxy: Caller, tls: Tls | undefined): ClientCredential | undefined {
-  if (!tls?.credentialName || (tls.mode !== "SIMPLE" && tls.mode !== "MUTUAL")) return undefined;
+  if (tls === undefined || (tls.mode !== "SIMPLE" && tls.mode !== "MUTUAL")) return undefined;
+  if (!tls.credentialName) {
+    const absent = clientFiles(tls).find((file) => mesh.absentFiles.has(file));
+    return absent === undefined ? undefined : { unusable: `there is no file ${absent} on this machine` };
+  }
   const identity = tls.mode === "MUTUAL" ? credentialNamed(mesh, proxy, proxy, tls.credentialName) : undefined;
   const roots = tls.insecureSkipVerify === true ? undefined : clientCaNamed(mesh, proxy, proxy, tls.credentialName);
   const unusable = [identity, roots].flatMap((lookup) => (lookup?.kind === "unusable" ? [lookup.what] : []))[0];
@@ -30,6 +34,15 @@ export function clientCredential(mesh: Mesh, proxy: Caller, tls: Tls | undefined
   if (identity?.kind === "found" && identity.credential.certificate === undefined)
     return { unusable: `the Secret ${tls.credentialName} has no tls.crt with tls.key` };
   return { ...secretAs("identity", identity), ...secretAs("roots", roots) };
+}
+
+/** Files of the proxy's machine that it calls with. */
+export function clientFiles(tls: Tls | undefined): readonly string[] {
+  if (tls === undefined || tls.credentialName || (tls.mode !== "SIMPLE" && tls.mode !== "MUTUAL")) return [];
+  const { mode, clientCertificate, privateKey, caCertificates, caCrl, insecureSkipVerify } = tls;
+  const identity = mode === "MUTUAL" && clientCertificate && privateKey ? [clientCertificate, privateKey] : [];
+  const roots = insecureSkipVerify === true || caCertificates === "system" ? [] : [caCertificates, caCrl];
+  return [...identity, ...roots].filter((file): file is string => file !== undefined && file !== "");
 }
 
 function secretAs<Key extends "identity" | "roots">(key: Key, lookup: CredentialLookup | undefined): Partial<Record<Key, Secret>> {

@@ -83,9 +83,11 @@ function otherSort(kind: ServerKind["kind"], [first]: readonly ServedServer[]): 
 /** A certificate that is missing or cannot be used. */
 function certificateProblem(mesh: Mesh, proxy: Proxy, gateway: Gateway, { tls }: GatewayServer): Problem | undefined {
   if (tls === undefined || tls.mode === undefined || tls.mode === "PASSTHROUGH" || tls.mode === "ISTIO_MUTUAL") return undefined;
+  const absent = certificateFiles(tls).find((file) => mesh.absentFiles.has(file));
+  if (absent !== undefined) return noCertificate([], `there is no file ${absent} on this machine`);
   const names = credentialNames(tls);
   const asks = tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL";
-  const field = tls.credentialNames.length > 0 ? ["tls", "credentialNames"] : ["tls", "credentialName"];
+  const field = tls.credentialNames.length > 0 ? ["credentialNames"] : ["credentialName"];
   for (const name of names) {
     const lookup = credentialNamed(mesh, proxy, gateway, name);
     const what =
@@ -95,13 +97,22 @@ function certificateProblem(mesh: Mesh, proxy: Proxy, gateway: Gateway, { tls }:
   const caName = tls.caCertCredentialName ?? "";
   const ca =
     caName !== "" ? credentialNamed(mesh, proxy, gateway, caName) : asks && names[0] !== undefined ? clientCaNamed(mesh, proxy, gateway, names[0]) : undefined;
-  if (ca?.kind === "unusable") return noCertificate(caName === "" ? field : ["tls", "caCertCredentialName"], ca.what);
+  if (ca?.kind === "unusable") return noCertificate(caName === "" ? field : ["caCertCredentialName"], ca.what);
   return undefined;
+}
+
+/** Files of the proxy's machine that a server takes its certificates from. */
+export function certificateFiles(tls: NonNullable<GatewayServer["tls"]>): readonly string[] {
+  if (tls.mode === "PASSTHROUGH" || tls.mode === "AUTO_PASSTHROUGH" || tls.mode === "ISTIO_MUTUAL" || credentialNames(tls).length > 0) return [];
+  const pairs = tls.tlsCertificates.length > 0 ? tls.tlsCertificates : [tls];
+  const mutual = tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL";
+  const files = [...pairs.flatMap(({ serverCertificate, privateKey }) => [serverCertificate, privateKey]), ...(mutual ? [tls.caCertificates, tls.caCrl] : [])];
+  return files.filter((file): file is string => file !== undefined && file !== "");
 }
 
 function noCertificate(field: readonly string[], what: string): Problem {
   return {
-    field,
+    field: ["tls", ...field],
     what: `${what}, so nobody is answered here; the port serves its other servers`,
     fix: "put a Secret of type kubernetes.io/tls with tls.crt and tls.key beside the Gateway: kubectl create secret tls NAME --cert … --key … --dry-run=client -o yaml",
   };

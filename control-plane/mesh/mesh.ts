@@ -23,6 +23,8 @@ export interface MeshInput {
   readonly proxies: readonly Proxy[];
   /** The cluster domain: services are `<name>.<namespace>.svc.<domain>`. */
   readonly domain: string;
+  /** Files that Gateways name for certificates and that are known not to be on the machine of the gateway; where that is not known, none. */
+  readonly absentFiles?: ReadonlySet<string>;
 }
 
 /** Decides how a port's traffic is read. Source: Istio, protocol selection (appProtocol, then the port name's prefix, else HTTP by sniffing: Weft takes http). */
@@ -109,6 +111,8 @@ export interface Mesh {
   readonly gateways: readonly Gateway[];
   /** Certificates that Gateways may name. */
   readonly secrets: readonly Secret[];
+  /** Absolute paths of files that are named for certificates and are not there. */
+  readonly absentFiles: ReadonlySet<string>;
   /** In the order in which they are asked: those with a workloadSelector first. */
   readonly sidecars: readonly Sidecar[];
   /** Who may call whom; each of the three kinds in order of precedence. */

@@ -101,8 +101,11 @@ async function upToDate(client: Client, proxyId: string): Promise<Stream> {
   const stream = new Stream(client);
   stream.send({ node: { id: proxyId }, typeUrl: TYPE_URLS.cluster });
   stream.send({ typeUrl: TYPE_URLS.listener });
-  const { nonce } = await stream.next();
-  stream.send({ typeUrl: TYPE_URLS.cluster, responseNonce: nonce });
+  // The clusters, and that there are no listeners.
+  for (const type of ["cluster", "listener"] as const) {
+    const { nonce } = await stream.next();
+    stream.send({ typeUrl: TYPE_URLS[type], responseNonce: nonce });
+  }
   return stream;
 }
 
@@ -133,7 +136,7 @@ describe("the xDS server", () => {
     await upToDate(client, "a");
     await expect.poll(() => server.state()[0]?.upToDate).toBe(true);
     expect(server.state()).toMatchObject([
-      { proxyId: "a", connected: true, ackedRevision: 7, targetRevision: 7, upToDate: true, nacks: 0, responsesSent: 1, resourcesSent: 1, removalsSent: 0 },
+      { proxyId: "a", connected: true, ackedRevision: 7, targetRevision: 7, upToDate: true, nacks: 0, responsesSent: 2, resourcesSent: 1, removalsSent: 0 },
       { proxyId: "b", connected: false, ackedRevision: 0, targetRevision: 7, upToDate: false, resourcesSent: 0, bytesSent: 0 },
     ]);
     expect(server.state()[0]?.bytesSent).toBeGreaterThan(100);

@@ -30,6 +30,8 @@ export interface StreamState {
   readonly changes: Map<XdsType, Changes>;
   /** `type/name` of what is to go, with the time at which nothing named it any more. */
   readonly lingering: Map<string, number>;
+  /** Types of which something was sent, be it that there is nothing. */
+  readonly answered: Set<XdsType>;
   ackedRevision: number;
   readonly counters: StreamCounters;
 }
@@ -62,6 +64,7 @@ export function newStream(proxyId: string): StreamState {
     fresh: new Set(),
     changes: new Map(),
     lingering: new Map(),
+    answered: new Set(),
     ackedRevision: 0,
     counters: { responses: 0, resources: 0, removals: 0 },
   };

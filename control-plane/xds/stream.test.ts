@@ -55,6 +55,19 @@ function request(typeUrl: string, fields: Partial<DeltaRequest>): DeltaRequest {
   return { typeUrl, subscribe: [], unsubscribe: [], initialVersions: new Map(), nonce: "", ...fields };
 }
 
+describe("a proxy that is to hold nothing", () => {
+  it("is told so, once for clusters and once for listeners: else Envoy waits for each", () => {
+    const test = new StreamUnderTest();
+    test.publish([FILTER]);
+    test.settle();
+    expect(test.sent.map(({ type, resources, removed }) => [type, resources.length, removed.length])).toEqual([
+      ["cluster", 0, 0],
+      ["listener", 0, 0],
+    ]);
+    expect(test.ackedRevision).toBe(1);
+  });
+});
+
 describe("order (rule 1)", () => {
   it("sends what is named before what names it, and the filter last", () => {
     const before = [...MESH, testResource("listener", "tcp", { routes: ["tcp-routes"] }), testResource("route", "tcp-routes", { clusters: ["web"] })];

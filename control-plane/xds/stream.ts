@@ -61,14 +61,22 @@ export function wakeAtMs(stream: StreamState): number | undefined {
 function firstResponse(stream: StreamState, nowMs: number): DeltaResponse | undefined {
   for (const type of XDS_TYPES) {
     const lines = compose(stream, type, nowMs);
-    if (lines.length > 0) return send(stream, type, lines);
+    if (lines.length > 0 || awaitsAnswer(stream, type)) return send(stream, type, lines);
   }
   return undefined;
+}
+
+/** Envoy asks for listeners only once its first request for clusters is answered, or after 15 s: a proxy that is to hold none is told so. */
+function awaitsAnswer(stream: StreamState, type: XdsType): boolean {
+  if ((type !== "cluster" && type !== "listener") || stream.answered.has(type)) return false;
+  const { requested, held } = stream.subscriptions[type];
+  return requested && held.size === 0 && targetOf(stream, type).size === 0;
 }
 
 function send(stream: StreamState, type: XdsType, lines: readonly Line[]): DeltaResponse {
   const { counters, subscriptions } = stream;
   counters.responses += 1;
+  stream.answered.add(type);
   const nonce = String(counters.responses);
   if (type === "route") noteFreshRoutes(stream, lines);
   recordSent(subscriptions[type], nonce, lines);
