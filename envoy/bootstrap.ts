@@ -43,6 +43,8 @@ const KEPT_STATISTICS = [
   },
   { safe_regex: { regex: "http\\..*\\.downstream_(?:rq_.*|cx_active)" } },
   { safe_regex: { regex: "tcp\\..*\\.downstream_cx_(?:total|active)" } },
+  // What policies decided, and in a dry run would have decided.
+  { safe_regex: { regex: "(?:http\\..*|tcp)\\.(?:rbac|ext_authz|jwt_authn)\\..*" } },
 ];
 
 /** Envoy's bootstrap as JSON. The same proxy and options give the same bytes once it is printed. */

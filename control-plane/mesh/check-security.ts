@@ -89,7 +89,8 @@ export function denyRulesFitTheirPorts(mesh: Mesh): readonly Diagnostic[] {
   return eachView(mesh).flatMap(({ workload, name, ports }) => {
     const bytes = ports.find(({ protocol }) => !isHttp(protocol));
     if (bytes === undefined) return [];
-    return authorizationOf(mesh, workload).deny.flatMap((policy) =>
+    const enforced = authorizationOf(mesh, workload).deny.filter((policy) => !isDryRun(policy));
+    return enforced.flatMap((policy) =>
       policy.spec.rules.flatMap((rule, index): readonly Diagnostic[] => {
         const field = httpFields(rule)[0];
         if (field === undefined || isForOtherPorts(rule, bytes.targetPort)) return [];

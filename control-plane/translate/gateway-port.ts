@@ -44,6 +44,7 @@ export function gatewayPort(mesh: Mesh, index: VirtualServiceIndex, proxy: Proxy
   const listener = listenerResource(name, port.listen, "OUTBOUND", [...chains], uniqueOrigins([...origins, ...routes.flatMap((route) => route.origins)]), [
     ...web.needs,
     ...connectionNeeds(routes),
+    ...security.needs,
   ]);
   const explain = web.explains === undefined ? [] : [explainListener({ address: port.listen.address, port: port.explainPort }, web.explains, origins)];
   return { listeners: [listener, ...explain], routes: web.routes, clusters: routes.flatMap((route) => route.clusters) };

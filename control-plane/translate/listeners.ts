@@ -62,7 +62,7 @@ export function inboundListener(
   const filters = isHttp
     ? [inboundManager(cluster, { statPrefix: name, proxy, security })]
     : [...security.network, tcpProxy(name, { case: "cluster", value: cluster }, "inbound", proxy, undefined, security.dryRun)];
-  return listenerResource(name, listen, "INBOUND", [{ filters }], security.origins, [`cluster/${cluster}`]);
+  return listenerResource(name, listen, "INBOUND", [{ filters }], security.origins, [`cluster/${cluster}`, ...security.needs]);
 }
 
 /** Questions of `weft explain` about a route configuration. */

@@ -4,7 +4,7 @@ import { authorizationOf, isDryRun, type SecuredWorkload } from "../mesh/securit
 import type { AuthorizationPolicy } from "../model/resource.ts";
 import { type AuthorizedPort, type HttpFilterInit, httpAuthorization, type NetworkFilterInit, tcpAuthorization } from "./authorization/filters.ts";
 import { jwtAuthentication } from "./jwt-authentication.ts";
-import type { ClusterKey } from "./names.ts";
+import { type ClusterKey, outboundClusterName } from "./names.ts";
 import { type ResourceOrigin, type TranslatedResource, uniqueOrigins } from "./resource.ts";
 
 /** The filters of one port, for whichever its traffic is. */
@@ -18,6 +18,8 @@ export interface PortSecurity {
   /** Some of the policies are only tried; what they would decide belongs into the access log. */
   readonly dryRun: boolean;
   readonly origins: readonly ResourceOrigin[];
+  /** Clusters of authorizers: Envoy refuses a listener that asks one by gRPC which it does not know. */
+  readonly needs: readonly string[];
 }
 
 /** What the filters of a workload ask over the network: hosts of the mesh, and clusters of other hosts. */
@@ -27,7 +29,7 @@ export interface SecurityUpstreams {
 }
 
 /** A port without policies. */
-export const NO_SECURITY: PortSecurity = { http: [], network: [], decidesByPath: false, dryRun: false, origins: [] };
+export const NO_SECURITY: PortSecurity = { http: [], network: [], decidesByPath: false, dryRun: false, origins: [], needs: [] };
 
 /** The filters of a sidecar's inbound port (by its container port) or of a gateway's port (by the number in its Gateways). */
 export function portSecurity(mesh: Mesh, workload: SecuredWorkload & { readonly kind: "sidecar" | "gateway" }, port: AuthorizedPort): PortSecurity {
@@ -43,6 +45,7 @@ export function portSecurity(mesh: Mesh, workload: SecuredWorkload & { readonly 
     decidesByPath: policies.some(asksForPaths),
     dryRun: policies.some(isDryRun),
     origins: uniqueOrigins([...tokens.origins, ...requests.origins]),
+    needs: [...new Set([...requests.clusters, ...connections.clusters].map((cluster) => `cluster/${outboundClusterName(cluster)}`))],
   };
 }
 

@@ -82,6 +82,30 @@ const KINDS: readonly NotBuilt[] = (
   ] as const
 ).map(([kind, instead, alternative]) => ({ kind, path: [], instead, ...(alternative === undefined ? {} : { alternative }) }));
 
+const NOBODY = "connections within the mesh are in plain text, so that nobody's identity is known and this matches nobody";
+const ASK_OTHERWISE = "ask for ipBlocks or requestPrincipals";
+
+/** Until connections within the mesh are mutual TLS. */
+const IDENTITIES: readonly NotBuilt[] = [
+  ...["principals", "namespaces", "serviceAccounts", "trustDomains"].flatMap((field) =>
+    [field, `not${field[0]?.toUpperCase()}${field.slice(1)}`].map(
+      (name): NotBuilt => ({
+        kind: "AuthorizationPolicy",
+        path: ["spec", "rules", "*", "from", "*", "source", name],
+        instead: NOBODY,
+        alternative: ASK_OTHERWISE,
+      }),
+    ),
+  ),
+  {
+    kind: "AuthorizationPolicy",
+    path: ["spec", "rules", "*", "when", "*", "key"],
+    instead: NOBODY,
+    alternative: ASK_OTHERWISE,
+    unless: (key) => !/^source\.(?:principal|namespace|serviceAccount|trustDomain)$/.test(String(key)),
+  },
+];
+
 const MESH_CONFIG: readonly NotBuilt[] = [
   { kind: "MeshConfig", path: ["spec", "scope"], instead: "proxies learn of every host that they may call", unless: (value) => value === "all" },
   { kind: "MeshConfig", path: ["spec", "extensionProviders", "*"], instead: IGNORED, unless: isAuthorizer },
@@ -89,7 +113,7 @@ const MESH_CONFIG: readonly NotBuilt[] = [
 ];
 
 /** The one table. */
-export const NOT_BUILT: readonly NotBuilt[] = [...KINDS, ...MESH_CONFIG, ...DESTINATION_RULE, ...SERVICE_ENTRY, ...SIDECAR, ...GATEWAY];
+export const NOT_BUILT: readonly NotBuilt[] = [...KINDS, ...IDENTITIES, ...MESH_CONFIG, ...DESTINATION_RULE, ...SERVICE_ENTRY, ...SIDECAR, ...GATEWAY];
 
 /** A warning for each field of a resource that is not built yet. */
 export function checkNotBuilt(resource: AnyResource): readonly Problem[] {

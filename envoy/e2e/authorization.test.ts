@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { deployment } from "../../control-plane/test/mesh-of.ts";
 import { until } from "./mesh.ts";
@@ -21,6 +22,7 @@ metadata: {name: default}
 spec:
   extensionProviders:
     - {name: gate, envoyExtAuthzHttp: {service: authz.default.svc.cluster.local, port: 9000, timeout: 5s, includeRequestHeadersInCheck: [x-let-in], headersToUpstreamOnAllow: [x-checked]}}
+    - {name: guard, envoyExtAuthzGrpc: {service: default/guard, port: 9001, timeout: 5s}}
 ---
 apiVersion: v1
 kind: Service
@@ -31,6 +33,11 @@ apiVersion: v1
 kind: Service
 metadata: {name: authz}
 spec: {selector: {app: authz}, ports: [{name: http, port: 9000}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: guard}
+spec: {selector: {app: guard}, ports: [{name: grpc, port: 9001}]}
 ---
 apiVersion: v1
 kind: Service
@@ -51,6 +58,8 @@ spec: {hosts: ["*"], gateways: [front], http: [{route: [{destination: {host: web
 ${policy("allowed", "app: web", `rules: [{to: [{operation: {paths: [/ok*, /denied, /custom*, /dry*, "/items/{*}/name", "/files/{**}"], methods: [GET, "P*"]}}]}, {to: [{operation: {ports: ["80"], paths: [/by-port]}}]}, {to: [{operation: {ports: ["8080"], paths: [/by-bound-port]}}]}]`)}
 ${policy("denied", "app: web", `action: DENY, rules: [{to: [{operation: {paths: [/denied]}}]}, {from: [{source: {ipBlocks: [127.9.0.0/16], notIpBlocks: [127.9.9.9]}}]}, {from: [{source: {remoteIpBlocks: [203.0.113.0/24]}}]}, {when: [{key: "request.headers[x-secret]", values: ["*"], notValues: [open]}]}]`)}
 ${policy("asked", "app: web", "action: CUSTOM, provider: {name: gate}, rules: [{to: [{operation: {paths: [/custom*]}}]}]")}
+${policy("guarded", "app: web", "action: CUSTOM, provider: {name: guard}, rules: [{to: [{operation: {paths: [/ok/guarded]}}]}]")}
+${policy("guarded-bytes", "app: bytes", "action: CUSTOM, provider: {name: guard}, rules: [{from: [{source: {ipBlocks: [127.8.0.0/16]}}]}]")}
 ${policy("missing", "app: web", "action: CUSTOM, provider: {name: nobody}, rules: [{to: [{operation: {paths: [/ok/custom]}}]}]")}
 ${policy("tried", "app: web", `action: DENY, rules: [{to: [{operation: {paths: [/dry]}}]}]`, `istio.io/dry-run: "true"`)}
 ${policy("connections", "app: bytes", "action: DENY, rules: [{from: [{source: {ipBlocks: [127.9.0.0/16]}}], to: [{operation: {methods: [GET]}}]}]")}
@@ -64,23 +73,46 @@ spec:
   rules: [{to: [{operation: {hosts: [closed.example], ports: ["80"]}}]}]
 ${deployment("web", "app: web", "ap-northeast-2a", 1, 80)}
 ${deployment("authz", "app: authz", "ap-northeast-2a", 1, 9000)}
+${deployment("guard", "app: guard", "ap-northeast-2a", 1, 9001)}
 ${deployment("bytes", "app: bytes", "ap-northeast-2a", 1, 7070)}
 `;
 
+/** `envoy.service.auth.v3.Authorization`, as bytes: refuses (status 7, PERMISSION_DENIED) what does not say please, and addresses of 127.8.1.0/24. */
+async function startGuard(): Promise<{ readonly server: grpc.Server; readonly port: number }> {
+  const server = new grpc.Server();
+  const bytes = (value: Buffer): Buffer => value;
+  const check: grpc.UntypedHandleCall = (call: grpc.ServerUnaryCall<Buffer, Buffer>, answer: grpc.sendUnaryData<Buffer>) => {
+    const asked = call.request.toString("latin1");
+    answer(null, asked.includes("please") || asked.includes("127.8.2.") ? Buffer.alloc(0) : Buffer.from("0a020807", "hex"));
+  };
+  const method = { path: "/envoy.service.auth.v3.Authorization/Check", requestStream: false, responseStream: false };
+  const serialization = { requestSerialize: bytes, requestDeserialize: bytes, responseSerialize: bytes, responseDeserialize: bytes };
+  server.addService({ check: { ...method, ...serialization } }, { check });
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error))),
+  );
+  return { server, port };
+}
+
 let folder = "";
+let guard: grpc.Server;
 let secured: SecuredMesh;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "weft-authorization-"));
+  const started = await startGuard();
+  guard = started.server;
   const authz = (incoming: { readonly headers: Readonly<Record<string, unknown>> }) => incoming.headers["x-let-in"] === "please";
   secured = await startSecuredMesh(YAML, 30 + (process.pid % 50), {
     accessLogPath: join(folder, "access.log"),
+    running: { "guard-1": started.port },
     applications: { "authz-1": (incoming, outgoing) => outgoing.writeHead(authz(incoming) ? 200 : 403, { "x-checked": "yes" }).end() },
   });
 });
 
 afterAll(async () => {
   await secured?.close();
+  guard?.forceShutdown();
   if (folder !== "") await rm(folder, { recursive: true, force: true });
 });
 
@@ -127,6 +159,16 @@ describe("a CUSTOM policy", () => {
   it("asks about nothing else", async () => {
     const answer = await askRaw(secured.inbound("web"), "/ok");
     expect(JSON.parse(answer.body).headers["x-checked"]).toBeUndefined();
+  });
+
+  it("asks an authorizer that speaks gRPC", async () => {
+    expect(await statusOf("/ok/guarded")).toBe(403);
+    expect(await statusOf("/ok/guarded", ["x-word: please"])).toBe(200);
+  });
+
+  it("asks that one about connections too", async () => {
+    expect((await askRaw(secured.inbound("bytes"), "/", [], "GET", "127.8.2.1")).status).toBe(200);
+    await expect(askRaw(secured.inbound("bytes"), "/", [], "GET", "127.8.1.1")).rejects.toThrow("the connection ended");
   });
 
   it("refuses where its provider does not exist", async () => {

@@ -32,14 +32,19 @@ export const echo: Application = (incoming, outgoing) => {
 export async function startSecuredMesh(
   yaml: string,
   network: number,
-  options: { readonly applications?: Readonly<Record<string, Application>>; readonly accessLogPath?: string } = {},
+  options: {
+    readonly applications?: Readonly<Record<string, Application>>;
+    /** Ports of applications that run already, by instance. */
+    readonly running?: Readonly<Record<string, number>>;
+    readonly accessLogPath?: string;
+  } = {},
 ): Promise<SecuredMesh> {
-  const { applications = {}, accessLogPath } = options;
+  const { applications = {}, running = {}, accessLogPath } = options;
   const servers = new Map<string, { readonly server: Server; readonly port: number }>();
   for (const [name, application] of Object.entries({ ...applications, "": echo })) servers.set(name, await listen(application));
   const application = (instance: string): ListenAddress => ({
     address: "127.0.0.1",
-    port: (servers.get(instance) ?? servers.get(""))?.port ?? 0,
+    port: running[instance] ?? (servers.get(instance) ?? servers.get(""))?.port ?? 0,
   });
   const stop = async () => {
     for (const { server } of servers.values()) {
