@@ -9,7 +9,7 @@ import { buildMesh } from "./mesh/build.ts";
 import { namedCertificateFiles } from "./mesh/certificate-files.ts";
 import type { Instance, Proxy } from "./mesh/instance.ts";
 import type { Mesh } from "./mesh/mesh.ts";
-import { shareMembers, shareStructure } from "./mesh/share-structure.ts";
+import { shareMembers, shareMesh } from "./mesh/share-structure.ts";
 import { compareDiagnostics, type Diagnostic } from "./model/diagnostic.ts";
 import { createSecretJoiner, gatewaySecrets, NO_SECRETS } from "./snapshot/gateway-secrets.ts";
 import { EMPTY_QUARANTINE, type Quarantine, quarantined } from "./snapshot/quarantine.ts";
@@ -144,7 +144,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     absent = absentFiles(namedCertificateFiles(effective.resources), absent);
     const { instances, proxies } = running;
     const input = { resources: effective.resources, instances, proxies, domain: CLUSTER_DOMAIN, absentFiles: absent };
-    const mesh = shareStructure(formerMesh, buildMesh(input));
+    const mesh = shareMesh(formerMesh, buildMesh(input));
     formerMesh = mesh;
     identity?.setTrustDomain(mesh.settings.trustDomain);
     const generationOf = (proxyId: string): number => generations.get(proxyId) ?? 0;

@@ -19,55 +19,80 @@ export interface HttpProxyRoutes<Routed> {
 }
 
 /**
- * Gives the virtual host of one port of a host: a former one, where nothing has changed that it depends on; its domains are a part of that. Of what is not
- * one host's the name is undefined.
+ * Gives the virtual host of one port of a host: a former one, where nothing has changed that it depends on; its domains are a part of that. What is planned
+ * for no single host is always made.
  */
-export type RecallHost<Routed> = (hostname: string | undefined, domains: readonly string[], make: () => RoutingResource) => Routed;
+export type RecallHost<Routed> = (planned: PlannedPort | undefined, make: () => RoutingResource) => Routed;
+
+/** One port of a host, and the names by which the programs that `proxy` stands for call it. */
+interface PlannedPort {
+  readonly hostname: string;
+  readonly port: number;
+  readonly http: boolean;
+  readonly domains: string[];
+}
+
+/** The ports of all hosts that an audience sees. */
+export interface HttpProxyPlan {
+  readonly ports: readonly PlannedPort[];
+  readonly taken: ReadonlySet<string>;
+}
+
+/** Who is called by which names: a function of the hosts' names and ports, and of what the proxy sees. */
+export function planHttpProxy(mesh: Mesh, proxy: Proxy): HttpProxyPlan {
+  const scope = scopeOf(mesh, proxy);
+  const taken = new Set<string>();
+  const ports: PlannedPort[] = [];
+  for (const host of scope.hosts.values()) ports.push(...plannedPorts(mesh, proxy, host, claimDomains(taken)));
+  return { ports, taken };
+}
+
+/** The name without a port means port 80, or the only port for HTTP where there is no port 80. */
+function plannedPorts(mesh: Mesh, proxy: Proxy, { hostname, ports }: Host, claim: ClaimDomains): readonly PlannedPort[] {
+  const numbers = ports.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number);
+  const plain = numbers.includes(80) ? 80 : numbers.length === 1 ? numbers[0] : undefined;
+  return ports.flatMap(({ number, protocol }) => {
+    if (protocol === "udp" || !scopeOf(mesh, proxy).sees(hostname, number)) return [];
+    const domains = claim(domainsOf(hostname, number, proxy.namespace, mesh.domain, number === plain));
+    return domains.length === 0 ? [] : [{ hostname, port: number, http: isHttp(protocol), domains }];
+  });
+}
 
 /** All that the HTTP proxy port of the sidecars that `proxy` stands for routes by. */
-export function httpProxyRoutes<Routed>(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy, recall: RecallHost<Routed>): HttpProxyRoutes<Routed> {
+export function httpProxyRoutes<Routed>(
+  mesh: Mesh,
+  virtualServices: VirtualServiceIndex,
+  proxy: Proxy,
+  plan: HttpProxyPlan,
+  recall: RecallHost<Routed>,
+): HttpProxyRoutes<Routed> {
   const scope = scopeOf(mesh, proxy);
   const { mode } = scope.outboundTrafficPolicy;
-  const claim = claimDomains();
   const hosts: Routed[] = [];
-  for (const host of scope.hosts.values()) hosts.push(...servicePorts({ mesh, virtualServices, proxy, claim, recall }, host));
-  for (const host of namesWithoutService(mesh, virtualServices, proxy, claim)) hosts.push(recall(undefined, [], () => host));
+  for (const planned of plan.ports) {
+    const host = scope.hosts.get(planned.hostname);
+    if (host !== undefined) hosts.push(recall(planned, () => portRoutes(mesh, virtualServices, proxy, host, planned)));
+  }
+  const claim = claimDomains(new Set(plan.taken));
+  for (const host of namesWithoutService(mesh, virtualServices, proxy, claim)) hosts.push(recall(undefined, () => host));
   const passes = mode === "ALLOW_ANY";
-  const name = virtualHostName(HTTP_PROXY_ROUTE, "*");
-  const unknown = { name, domains: ["*"], routes: unknownNameRoutes(mode) };
+  const unknown = { name: virtualHostName(HTTP_PROXY_ROUTE, "*"), domains: ["*"], routes: unknownNameRoutes(mode) };
   const needs = passes ? [`cluster/${PASSTHROUGH_CLUSTER}`] : [];
-  hosts.push(recall("*", unknown.domains, () => virtualHost(HTTP_PROXY_ROUTE, unknown, NO_ROUTES, needs)));
+  hosts.push(recall(UNKNOWN_NAMES, () => virtualHost(HTTP_PROXY_ROUTE, unknown, NO_ROUTES, needs)));
   return { hosts, resources: passes ? [ROUTE_CONFIGURATION, PASS_THROUGH] : [ROUTE_CONFIGURATION] };
 }
 
+const UNKNOWN_NAMES: PlannedPort = { hostname: "*", port: 0, http: true, domains: ["*"] };
 const ROUTE_CONFIGURATION = vhdsRouteConfiguration(HTTP_PROXY_ROUTE);
 const PASS_THROUGH = passThroughCluster();
 
-interface ProxyPort<Routed> {
-  readonly mesh: Mesh;
-  readonly virtualServices: VirtualServiceIndex;
-  readonly proxy: Proxy;
-  readonly claim: ClaimDomains;
-  readonly recall: RecallHost<Routed>;
-}
-
-/** One virtual host for each port; the name without a port means port 80, or the only port for HTTP where there is no port 80. */
-function servicePorts<Routed>({ mesh, virtualServices, proxy, claim, recall }: ProxyPort<Routed>, host: Host): readonly Routed[] {
-  const http = host.ports.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number);
-  const plain = http.includes(80) ? 80 : http.length === 1 ? http[0] : undefined;
-  return host.ports.flatMap(({ number, protocol }) => {
-    if (protocol === "udp" || !scopeOf(mesh, proxy).sees(host.hostname, number)) return [];
-    const domains = claim(domainsOf(host.hostname, number, proxy.namespace, mesh.domain, number === plain));
-    if (domains.length === 0) return [];
-    const make = (): RoutingResource => {
-      const set = isHttp(protocol) ? hostRoutes(sidecarPlace(mesh, proxy, number), virtualServices, host, number) : NO_ROUTES;
-      const key = { hostname: host.hostname, port: number, subset: "" };
-      const name = virtualHostName(HTTP_PROXY_ROUTE, `${host.hostname}:${number}`);
-      const whole: Omit<RouteSet, "routes"> = { ...set, clusters: [...set.clusters, key], origins: [...set.origins, resourceOrigin(host.service)] };
-      return virtualHost(HTTP_PROXY_ROUTE, { name, domains, routes: [tunnelRoute(outboundClusterName(key)), ...set.routes] }, whole);
-    };
-    return [recall(host.hostname, domains, make)];
-  });
+/** One virtual host for each port. */
+function portRoutes(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy, host: Host, { port, http, domains }: PlannedPort): RoutingResource {
+  const set = http ? hostRoutes(sidecarPlace(mesh, proxy, port), virtualServices, host, port) : NO_ROUTES;
+  const key = { hostname: host.hostname, port, subset: "" };
+  const name = virtualHostName(HTTP_PROXY_ROUTE, `${host.hostname}:${port}`);
+  const whole: Omit<RouteSet, "routes"> = { ...set, clusters: [...set.clusters, key], origins: [...set.origins, resourceOrigin(host.service)] };
+  return virtualHost(HTTP_PROXY_ROUTE, { name, domains, routes: [tunnelRoute(outboundClusterName(key)), ...set.routes] }, whole);
 }
 
 /**
@@ -92,8 +117,7 @@ function namesWithoutService(mesh: Mesh, virtualServices: VirtualServiceIndex, p
 type ClaimDomains = (domains: readonly string[]) => string[];
 
 /** A domain belongs to the first that claims it: Envoy refuses a route configuration in which one stands twice. */
-function claimDomains(): ClaimDomains {
-  const taken = new Set<string>();
+function claimDomains(taken: Set<string>): ClaimDomains {
   return (domains) => {
     const free = domains.filter((domain) => !taken.has(domain));
     for (const domain of free) taken.add(domain);

@@ -18,11 +18,13 @@ export interface Remembered<Value> {
 
 /** Goes on from what was remembered for a former translation. `most`: up to so many results are kept though nobody asks for them. */
 export function rememberAfter<Value>(former: Remembered<Value> | undefined, most = 0): Remembered<Value> {
+  // Of the former its results alone are held on to, else every translation would hold all those before it.
+  const before = former?.entries;
   const entries = new Map(former !== undefined && former.entries.size <= most ? former.entries : []);
   return {
     entries,
     recall: (key, inputs, make) => {
-      const known = entries.get(key) ?? former?.entries.get(key);
+      const known = entries.get(key) ?? before?.get(key);
       const entry = known !== undefined && sameInputs(known.inputs, inputs) ? known : { inputs, value: make() };
       entries.set(key, entry);
       return entry.value;

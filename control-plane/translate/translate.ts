@@ -1,6 +1,7 @@
 // The mesh in; out comes what each proxy is to hold: listeners, route configurations, virtual hosts, the filter, and the clusters that the routes name.
 import { serversAt } from "../mesh/gateway-servers.ts";
 import { inboundProtocol } from "../mesh/inbound.ts";
+import { inboundPorts } from "../mesh/ingress.ts";
 import type { Proxy, ServiceListener } from "../mesh/instance.ts";
 import type { Host, HostPort, Mesh } from "../mesh/mesh.ts";
 import { scopeOf } from "../mesh/scope.ts";
@@ -13,7 +14,7 @@ import { serviceConnections } from "./connection-routes.ts";
 import { dependenciesOf, type RememberedDependencies } from "./dependencies.ts";
 import { createFilterResources, type FilterOptions } from "./filter-resources.ts";
 import { gatewayPort } from "./gateway-port.ts";
-import { type HttpProxyRoutes, httpProxyRoutes } from "./http-proxy-routes.ts";
+import { type HttpProxyPlan, type HttpProxyRoutes, httpProxyRoutes, planHttpProxy } from "./http-proxy-routes.ts";
 import { connectionListener, httpProxyListeners, inboundListener, serviceListeners } from "./listeners.ts";
 import { type Remembered, rememberAfter, sameList } from "./memo.ts";
 import { HTTP_PROXY_ROUTE, outboundClusterName } from "./names.ts";
@@ -35,7 +36,9 @@ export interface TranslateOptions {
 export interface TranslationMemory {
   readonly dependencies: RememberedDependencies;
   readonly clusters: RememberedClusters;
-  readonly routes: Remembered<RoutedResources>;
+  /** By audience. */
+  readonly routes: ReadonlyMap<string, Remembered<RoutedResources>>;
+  readonly plans: Remembered<HttpProxyPlan>;
   /** What a group of proxies has in common, by group. */
   readonly groups: ReadonlyMap<string, SharedResources>;
   readonly own: Remembered<OwnResources>;
@@ -71,11 +74,11 @@ export function translate(mesh: Mesh, options: TranslateOptions): RememberedTran
     for (const diagnostic of shared.diagnostics) diagnostics.set(formatDiagnostic(diagnostic), diagnostic);
     return [proxy.id, resources];
   });
-  const { dependencies, clusters, routes, groups, own, shape } = tools;
+  const { dependencies, clusters, routes, plans, groups, own, shape } = tools;
   return {
     proxies: new Map(proxies),
     diagnostics: [...diagnostics.values()].sort(compareDiagnostics),
-    memory: { dependencies: dependencies.remembered, clusters: clusters.remembered, routes, groups, own, shape },
+    memory: { dependencies: dependencies.remembered, clusters: clusters.remembered, routes, plans, groups, own, shape },
   };
 }
 
@@ -84,10 +87,18 @@ type Tools = ReturnType<typeof createTools>;
 /** What is made once for the mesh, or once for all proxies that a result is the same for. */
 function createTools(mesh: Mesh, { filter, former }: TranslateOptions) {
   const dependencies = dependenciesOf(mesh, former?.dependencies);
-  const routes = rememberAfter(former?.routes);
+  const routes = new Map<string, Remembered<RoutedResources>>();
+  const plans = rememberAfter(former?.plans);
+  const shape = sameList(former?.shape, shapeOf(mesh));
   const virtualServices = indexVirtualServices(mesh);
   const audienceOf = createAudiences(mesh);
   const clusters = createClusterTranslation(mesh, { audienceOf, dependencies, former: former?.clusters });
+  const routesFor = (proxy: Proxy): Remembered<RoutedResources> => {
+    const audience = audienceOf(proxy);
+    const known = routes.get(audience) ?? rememberAfter(former?.routes.get(audience));
+    routes.set(audience, known);
+    return known;
+  };
   const routed = (proxy: Proxy, routing: RoutingResource): RoutedResources => ({
     ...routing,
     resources: [routing.resource, ...routing.clusters.flatMap((key) => clusters.outbound(proxy, key))],
@@ -105,28 +116,34 @@ function createTools(mesh: Mesh, { filter, former }: TranslateOptions) {
     formerGroups: former?.groups,
     groups: new Map<string, SharedResources>(),
     own: rememberAfter(former?.own),
-    shape: sameList(former?.shape, shapeOf(mesh)),
+    plans,
+    shape,
     serviceRoutes: (proxy: Proxy, host: Host, port: number): RoutedResources =>
-      routes.recall(`${host.hostname}:${port} ${audienceOf(proxy)}`, [dependencies.of(host.hostname)], () =>
+      routesFor(proxy).recall(`${host.hostname}:${port}`, [dependencies.of(host.hostname)], () =>
         routed(proxy, serviceRoutes(mesh, virtualServices, proxy, host, port)),
       ),
-    httpProxyRoutes: (proxy: Proxy): HttpProxyRoutes<RoutedResources> =>
-      httpProxyRoutes(mesh, virtualServices, proxy, (hostname, domains, make) =>
-        hostname === undefined
-          ? routed(proxy, make())
-          : routes.recall(`${HTTP_PROXY_ROUTE} ${domains[0]} ${domains.length} ${audienceOf(proxy)}`, [dependencies.of(hostname), ...domains], () =>
-              routed(proxy, make()),
-            ),
-      ),
+    httpProxyRoutes: (proxy: Proxy): HttpProxyRoutes<RoutedResources> => {
+      const { recall } = routesFor(proxy);
+      const plan = plans.recall(audienceOf(proxy), [shape, dependencies.ofAll], () => planHttpProxy(mesh, proxy));
+      return httpProxyRoutes(mesh, virtualServices, proxy, plan, (planned, make) => {
+        if (planned === undefined) return routed(proxy, make());
+        const { hostname, port, domains } = planned;
+        return recall(`${HTTP_PROXY_ROUTE} ${hostname}:${port}`, [dependencies.of(hostname), domains], () => routed(proxy, make()));
+      });
+    },
   };
 }
 
-/** What there is to listen for: hosts and ports, but not their endpoints; and the ports of each workload. */
+/**
+ * What there is to listen for: hosts and ports, but not their endpoints; and the ports of each workload. Of a Service that was written again its parts are
+ * compared, so that an edit beside it in the file does not count.
+ */
 function shapeOf(mesh: Mesh): readonly unknown[] {
   const workloads = new Map<string, unknown>();
   for (const { namespace, workload, ports } of mesh.instances) if (!workloads.has(`${namespace}/${workload}`)) workloads.set(`${namespace}/${workload}`, ports);
   const hosts = [...mesh.hosts.values()].flatMap((host) => mesh.namesakes.get(host.hostname) ?? [host]);
-  return [...hosts.flatMap(({ service, ports }) => [service, ports]), ...[...workloads].flat()];
+  const parts = hosts.flatMap(({ hostname, service, ports }) => [hostname, ports, ...Object.values(service).filter((part) => typeof part !== "function")]);
+  return [...parts, ...[...workloads].flat()];
 }
 
 interface Collector {
@@ -188,7 +205,7 @@ function sharedResources(proxy: Proxy, tools: Tools, former: SharedResources | u
 function ownResources(proxy: Proxy, tools: Tools): OwnResources {
   const { mesh } = tools;
   const listeners = proxy.outbound.flatMap((outbound) => listenersOf(proxy, outbound, tools));
-  const inbound = proxy.inbound.flatMap((port) => [
+  const inbound = inboundPorts(mesh, proxy).flatMap((port) => [
     inboundListener(
       proxy,
       port,
