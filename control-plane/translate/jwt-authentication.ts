@@ -36,7 +36,12 @@ export interface JwtAuthentication {
   readonly origins: readonly ResourceOrigin[];
 }
 
-/** Where the roots of the public certificate authorities stand: on Debian and what comes from it, Alpine and Envoy's images. */
+/** A workload, and where its machine keeps the roots of the public certificate authorities. */
+export interface TokenCheckingWorkload extends SecuredWorkload {
+  readonly systemRoots?: string;
+}
+
+/** Where they are unless told otherwise: on Debian and what comes from it, Alpine and Envoy's images. */
 const SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt";
 /** Source: Istio, convertToEnvoyJwtConfig. */
 const FETCH_TIMEOUT_MS = 5_000;
@@ -61,22 +66,23 @@ const NO_KEYS = JSON.stringify({
  * The jwt_authn filter. It belongs before all filters of authorization, which read the claims that it leaves. `clearRouteCache`: routes may ask for claims, so
  * that they are to be looked for again once those are known (gateways).
  */
-export function jwtAuthentication(mesh: Mesh, workload: SecuredWorkload, clearRouteCache: boolean): JwtAuthentication {
+export function jwtAuthentication(mesh: Mesh, workload: TokenCheckingWorkload, clearRouteCache: boolean): JwtAuthentication {
   const made = MADE.get(mesh) ?? new Map<string, JwtAuthentication>();
   MADE.set(mesh, made);
-  const key = `${clearRouteCache} ${securityViewOf(workload)}`;
-  const found = made.get(key) ?? build(mesh, requestAuthenticationsOf(mesh, workload), clearRouteCache);
+  const { systemRoots = SYSTEM_ROOTS } = workload;
+  const key = `${clearRouteCache} ${systemRoots} ${securityViewOf(workload)}`;
+  const found = made.get(key) ?? build(mesh, requestAuthenticationsOf(mesh, workload), clearRouteCache, systemRoots);
   made.set(key, found);
   return found;
 }
 
 const MADE = new WeakMap<Mesh, Map<string, JwtAuthentication>>();
 
-function build(mesh: Mesh, policies: readonly RequestAuthentication[], clearRouteCache: boolean): JwtAuthentication {
+function build(mesh: Mesh, policies: readonly RequestAuthentication[], clearRouteCache: boolean, systemRoots: string): JwtAuthentication {
   const rules = rulesOf(policies);
   const origins = policies.map(resourceOrigin);
   if (rules.length === 0) return { filters: [], clusters: [], resources: [], origins };
-  const sources = rules.map((rule) => keySource(mesh, rule, origins));
+  const sources = rules.map((rule) => keySource(mesh, rule, systemRoots, origins));
   const providers = rules.map((rule, index): [string, ProviderInit] => [
     providerName(index),
     { ...provider(rule), clearRouteCache, jwksSourceSpecifier: sources[index]?.specifier ?? inlineKeys(NO_KEYS) },
@@ -150,7 +156,7 @@ function inlineKeys(keys: string): KeySource["specifier"] {
 }
 
 /** Keys that stand in the rule count before a URI, as in Istio. Keys that cannot be read, or none at all, let no token hold. */
-function keySource(mesh: Mesh, rule: JwtRule, origins: readonly ResourceOrigin[]): KeySource {
+function keySource(mesh: Mesh, rule: JwtRule, systemRoots: string, origins: readonly ResourceOrigin[]): KeySource {
   const written = rule.jwks ?? "";
   if (written !== "") return { specifier: inlineKeys(readableJwks(written) ? written : NO_KEYS) };
   const location = jwksLocation(rule.jwksUri ?? "");
@@ -160,7 +166,7 @@ function keySource(mesh: Mesh, rule: JwtRule, origins: readonly ResourceOrigin[]
   const inside = host?.ports.some(({ number }) => number === location.port) === true && !(host.external && location.tls);
   const cluster: ClusterKey = { hostname, port: location.port, subset: "" };
   if (inside) return { specifier: remoteKeys(location, outboundClusterName(cluster), rule), cluster };
-  const resource = outsideCluster(location, origins);
+  const resource = outsideCluster(location, systemRoots, origins);
   return { specifier: remoteKeys(location, resource.name, rule), resource };
 }
 
@@ -177,7 +183,7 @@ function remoteKeys({ uri }: JwksLocation, cluster: string, { timeout }: JwtRule
 }
 
 /** The cluster of a key server that the mesh does not know. Its certificate must be for its name, and from a public authority. */
-function outsideCluster(location: JwksLocation, origins: readonly ResourceOrigin[]): TranslatedResource {
+function outsideCluster(location: JwksLocation, systemRoots: string, origins: readonly ResourceOrigin[]): TranslatedResource {
   const { hostname, port, tls } = location;
   const name = `jwks|${tls ? "https" : "http"}|${hostname}|${port}`;
   const address = { address: { case: "socketAddress", value: { address: hostname, portSpecifier: { case: "portValue", value: port } } } } as const;
@@ -188,14 +194,14 @@ function outsideCluster(location: JwksLocation, origins: readonly ResourceOrigin
     ...connectionFields(undefined, CLUSTER_DEFAULTS.istio),
     circuitBreakers: circuitBreakers({}, CLUSTER_DEFAULTS.istio),
     loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address } } }] }] },
-    ...(tls ? { transportSocket: tlsTo(hostname) } : {}),
+    ...(tls ? { transportSocket: tlsTo(hostname, systemRoots) } : {}),
   });
   return { type: "cluster", name, body: toBinary(ClusterSchema, cluster), origins, needs: [] };
 }
 
-function tlsTo(hostname: string) {
+function tlsTo(hostname: string, systemRoots: string) {
   const validation: Init<typeof CertificateValidationContextSchema> = {
-    trustedCa: { specifier: { case: "filename", value: SYSTEM_ROOTS } },
+    trustedCa: { specifier: { case: "filename", value: systemRoots } },
     matchTypedSubjectAltNames: [{ sanType: SubjectAltNameMatcher_SanType.DNS, matcher: { matchPattern: { case: "exact", value: hostname } } }],
   };
   const typedConfig = packAny(UpstreamTlsContextSchema, {

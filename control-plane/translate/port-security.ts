@@ -1,9 +1,9 @@
 // What a port asks of those who call it, as filters: valid tokens, then an authorizer outside, then the policies. Mesh, workload and port in, filters out.
 import type { Mesh } from "../mesh/mesh.ts";
-import { authorizationOf, isDryRun, type SecuredWorkload } from "../mesh/security-policies.ts";
+import { authorizationOf, isDryRun } from "../mesh/security-policies.ts";
 import type { AuthorizationPolicy } from "../model/resource.ts";
 import { type AuthorizedPort, type HttpFilterInit, httpAuthorization, type NetworkFilterInit, tcpAuthorization } from "./authorization/filters.ts";
-import { jwtAuthentication } from "./jwt-authentication.ts";
+import { jwtAuthentication, type TokenCheckingWorkload } from "./jwt-authentication.ts";
 import { type ClusterKey, outboundClusterName } from "./names.ts";
 import { type ResourceOrigin, type TranslatedResource, uniqueOrigins } from "./resource.ts";
 
@@ -28,11 +28,14 @@ export interface SecurityUpstreams {
   readonly resources: readonly TranslatedResource[];
 }
 
+/** Whose port it is. */
+export type SecuredProxy = TokenCheckingWorkload & { readonly kind: "sidecar" | "gateway" };
+
 /** A port without policies. */
 export const NO_SECURITY: PortSecurity = { http: [], network: [], decidesByPath: false, dryRun: false, origins: [], needs: [] };
 
 /** The filters of a sidecar's inbound port (by its container port) or of a gateway's port (by the number in its Gateways). */
-export function portSecurity(mesh: Mesh, workload: SecuredWorkload & { readonly kind: "sidecar" | "gateway" }, port: AuthorizedPort): PortSecurity {
+export function portSecurity(mesh: Mesh, workload: SecuredProxy, port: AuthorizedPort): PortSecurity {
   const tokens = jwtAuthentication(mesh, workload, workload.kind === "gateway");
   const requests = httpAuthorization(mesh, workload, port);
   const connections = tcpAuthorization(mesh, workload, port);
@@ -50,7 +53,7 @@ export function portSecurity(mesh: Mesh, workload: SecuredWorkload & { readonly 
 }
 
 /** The same for all ports of a workload. */
-export function securityUpstreams(mesh: Mesh, workload: SecuredWorkload & { readonly kind: "sidecar" | "gateway" }): SecurityUpstreams {
+export function securityUpstreams(mesh: Mesh, workload: SecuredProxy): SecurityUpstreams {
   const tokens = jwtAuthentication(mesh, workload, workload.kind === "gateway");
   const anyPort = { known: 0, bound: 0 };
   const authorizers = [...httpAuthorization(mesh, workload, anyPort).clusters, ...tcpAuthorization(mesh, workload, anyPort).clusters];

@@ -48,7 +48,7 @@ kind: RequestAuthentication
 metadata: {name: broken}
 spec:
   selector: {matchLabels: {app: broken}}
-  jwtRules: [{issuer: ${ISSUER}, jwks: "no keys at all"}]
+  jwtRules: [{issuer: ${ISSUER}, jwks: "no keys at all"}, {issuer: ${REMOTE}, jwksUri: "https://127.0.0.1:${keyPort}/keys"}]
 ---
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
@@ -219,6 +219,12 @@ describe("keys that are fetched", () => {
     expect(before).toBeGreaterThan(0);
     for (let i = 0; i < 5; i++) expect((await askWith("/anyone", undefined, [`x-token: Token ${await remoteToken()}`])).status).toBe(200);
     expect(fetches).toBe(before);
+  });
+
+  it("are not taken from a server that has no certificate of a public authority", async () => {
+    const headers = [`authorization: Bearer ${await remoteToken()}`];
+    expect((await askRaw(secured.inbound("broken"), "/", headers)).status).toBe(401);
+    expect(secured.served.refusals).toEqual([]);
   });
 
   it("hold only where their tokens are looked for", async () => {
