@@ -1,11 +1,13 @@
 // Each traffic feature on real Envoys, with counted requests: mirrors, faults, circuit breaking, outlier ejection, rewrites, redirects and headers.
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { get as httpsGet } from "node:https";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
+import { createRoot, type Issuer, issueLeaf } from "../../control-plane/ca/certificates.ts";
 import { type LoadReport, startLoad } from "./load.ts";
 import { MESHES, startMesh, type TestMesh, until } from "./mesh.ts";
-import { serviceUrl, workloadNamed } from "./ready.ts";
+import { gatewayUrl, serviceUrl, workloadNamed } from "./ready.ts";
 
 const echoed = z.object({
   pod: z.string(),
@@ -47,17 +49,54 @@ ${trafficPolicy.replace(/^/gm, "    ")}
 const TO_V1 = "route:\n  - destination: {host: echo, subset: v1}";
 const NO_RETRIES = "retries: {attempts: 0}";
 
+/** A Secret with a fresh certificate for shop.example. */
+async function secretOf(root: Issuer): Promise<string> {
+  const leaf = await issueLeaf(root, { uri: "spiffe://test/x", dnsNames: ["shop.example"], nowMs: Date.now(), lifetimeMs: 3_600_000 });
+  const indented = (text: string): string => text.trimEnd().replace(/^/gm, "    ");
+  return `apiVersion: v1
+kind: Secret
+metadata: {name: shop}
+type: kubernetes.io/tls
+stringData:
+  tls.crt: |
+${indented(leaf.chainPem)}
+  tls.key: |
+${indented(leaf.privateKey.reveal())}
+`;
+}
+
+const GATEWAY = `apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - {port: {number: 443, name: https, protocol: HTTPS}, hosts: [shop.example], tls: {mode: SIMPLE, credentialName: shop}}
+    - {port: {number: 443, name: https-lost, protocol: HTTPS}, hosts: [lost.example], tls: {mode: SIMPLE, credentialName: lost}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: front}
+spec: {hosts: [shop.example], gateways: [front], http: [{route: [{destination: {host: echo, subset: v2}}]}]}
+`;
+
 describe("traffic features", () => {
   let mesh: TestMesh;
   let echo: string;
+  let root: Issuer;
   beforeAll(async () => {
-    mesh = await startMesh(join(MESHES, "echo"));
+    root = await createRoot(1, Date.now());
+    const prepare = async (folder: string): Promise<void> => {
+      await writeFile(join(folder, "secret.yaml"), await secretOf(root));
+      await writeFile(join(folder, "gateway.yaml"), GATEWAY);
+    };
+    mesh = await startMesh(join(MESHES, "echo"), { prepare });
     echo = serviceUrl(mesh.ready, "caller", "echo");
   });
   afterAll(() => mesh?.close());
 
   const apply = async (file: string, text: string): Promise<void> => {
-    const from = await mesh.edit(file, () => text);
+    const from = await mesh.write(file, text);
     await mesh.event("applied", ({ files }) => files.includes(file), { from });
   };
   const ask = async (path: string, init: RequestInit = {}): Promise<z.output<typeof echoed>> => {
@@ -183,5 +222,44 @@ route:
     expect(moved.status).toBe(308);
     expect(moved.headers.get("location")).toMatch(/\/there$/);
     expect((await ask("/old/page")).pod).toMatch(/^echo-v2/);
+  });
+
+  it("allows the origins of a CORS policy, and answers their preflights by itself", async () => {
+    await apply("traffic.yaml", virtualService(`${TO_V1}\ncorsPolicy: {allowOrigins: [{exact: "https://shop.example"}], allowMethods: [PUT]}`));
+    const counted = async (): Promise<number> => Object.values(await countsOf("echo-v1")).reduce((sum, count) => sum + count, 0);
+    const before = await counted();
+    const headers = { origin: "https://shop.example", "access-control-request-method": "PUT" };
+    for (let index = 0; index < 20; index++) {
+      const preflight = await fetch(`${echo}/cors`, { method: "OPTIONS", headers });
+      expect([preflight.status, preflight.headers.get("access-control-allow-origin")]).toEqual([200, "https://shop.example"]);
+    }
+    expect(await counted()).toBe(before);
+    const answer = await fetch(`${echo}/cors`, { headers: { origin: "https://shop.example" } });
+    expect(answer.headers.get("access-control-allow-origin")).toBe("https://shop.example");
+    const foreign = await fetch(`${echo}/cors`, { headers: { origin: "https://evil.example" } });
+    expect(foreign.headers.get("access-control-allow-origin")).toBeNull();
+    expect(await counted()).toBe(before + 2);
+  });
+
+  it("serves HTTPS at the gateway by a certificate from a Secret, takes a renewed one, and says which is missing", async () => {
+    const { diagnostics } = await mesh.event("diagnostics", (event) => event.diagnostics.some(({ code }) => code === "WEFT0432"));
+    expect(diagnostics.filter(({ code }) => code === "WEFT0432").map(({ what }) => what)).toEqual([expect.stringContaining("/lost")]);
+    const { port } = new URL(gatewayUrl(mesh.ready));
+    const call = (): Promise<{ readonly version: unknown; readonly serial: string }> =>
+      new Promise((resolve, reject) => {
+        const options = { host: "127.0.0.1", port, servername: "shop.example", headers: { host: "shop.example" }, agent: false, ca: root.rootsPem[0] };
+        httpsGet({ ...options, path: "/secure" }, (incoming) => {
+          const serial =
+            "getPeerCertificate" in incoming.socket && typeof incoming.socket.getPeerCertificate === "function"
+              ? String(incoming.socket.getPeerCertificate().serialNumber)
+              : "";
+          incoming.resume().once("end", () => resolve({ version: incoming.headers["x-version"], serial }));
+        }).once("error", reject);
+      });
+    const first = await call();
+    expect(first.version).toBe("v2");
+    for (let index = 0; index < 20; index++) expect(await call()).toEqual(first);
+    await apply("secret.yaml", await secretOf(root));
+    await until("the renewed certificate", async () => ((await call()).serial === first.serial ? undefined : true));
   });
 });
