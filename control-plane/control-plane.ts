@@ -1,6 +1,7 @@
 // The control plane of one mesh: files and what runs go in, snapshots go out to the proxies. The pipeline itself is pure; here its inputs are
 // kept, and every change of one of them makes everything that depends on it afresh.
 import type { Logger } from "pino";
+import { createRevisionLog, resourceStatuses } from "./admin/resource-status.ts";
 import { type AdminRoutes, startAdminServer } from "./admin/server.ts";
 import { type IdentityOptions, type MeshIdentity, startMeshIdentity } from "./ca/mesh-identity.ts";
 import { desiredOf } from "./local/desired.ts";
@@ -11,6 +12,7 @@ import type { Instance, Proxy } from "./mesh/instance.ts";
 import type { Mesh } from "./mesh/mesh.ts";
 import { shareMembers, shareMesh } from "./mesh/share-structure.ts";
 import { compareDiagnostics, type Diagnostic } from "./model/diagnostic.ts";
+import type { Resources } from "./model/resource.ts";
 import { createSecretJoiner, gatewaySecrets, NO_SECRETS } from "./snapshot/gateway-secrets.ts";
 import { EMPTY_QUARANTINE, type Quarantine, quarantined } from "./snapshot/quarantine.ts";
 import { removalDelayMs } from "./snapshot/removal-delay.ts";
@@ -84,6 +86,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   let due: Due = { files: new Set(), changedAtMs: undefined };
   let scheduled = false;
   const said = { desired: "", diagnostics: "" };
+  const revisions = createRevisionLog();
+  /** What was published last, for the admin API. */
+  let serving: { readonly resources: Resources; readonly diagnostics: readonly Diagnostic[] } | undefined;
 
   const schedule = (): void => {
     if (scheduled) return;
@@ -166,7 +171,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const answered = due;
     due = { files: new Set(), changedAtMs: undefined };
     // Before what is published is ACKed: a refused edit changes nothing, so that would be at once, and its author reads the two in this order.
-    tellChanged("diagnostics", { kind: "diagnostics", diagnostics: distinct([...effective.diagnostics, ...mesh.diagnostics, ...snapshot.diagnostics]) });
+    const diagnostics = distinct([...effective.diagnostics, ...mesh.diagnostics, ...snapshot.diagnostics]);
+    tellChanged("diagnostics", { kind: "diagnostics", diagnostics });
+    revisions.note(effective.resources, revision);
+    serving = { resources: effective.resources, diagnostics };
     send({
       kind: "published",
       revision,
@@ -232,6 +240,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     return {
       "/proxies": () => xds.state(),
       "/diagnostics": () => snapshot?.diagnostics ?? [],
+      "/resources": () =>
+        snapshot === undefined || serving === undefined ? [] : resourceStatuses(serving.resources, revisions, snapshot, xds.state(), serving.diagnostics),
     };
   }
 

@@ -15,6 +15,14 @@ const ACTIONS: Actions = {
   explain: async (method, url, folder, options) => (await import("./explain.ts")).explain(method, url, folder, options),
   certShow: async (workload, options) => (await import("./cert.ts")).certShow(workload, options),
   certRotate: async (options) => (await import("./cert.ts")).certRotate(options),
+  get: async (kind, name, options) => (await import("./get.ts")).get(kind, name, options),
+  wait: async (resource, options) => (await import("./wait.ts")).wait(resource, options),
+  proxyStatus: async (options) => (await import("./proxy-status.ts")).proxyStatus(options),
+  proxyConfig: async (part, proxy, options) => {
+    const { partNamed, proxyConfig } = await import("./proxy-config.ts");
+    return proxyConfig(partNamed(part), proxy, options);
+  },
+  completion: async (shell, program) => (await import("./completion.ts")).completion(shell, program),
   diff: async (before, after, options) => (await import("./diff.ts")).diff(before, after, options),
   test: async (paths, options) => (await import("./test.ts")).test(paths, options),
 };

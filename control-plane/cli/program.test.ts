@@ -29,6 +29,11 @@ async function read(...args: readonly string[]): Promise<Ran> {
     explain: act("explain"),
     test: act("test"),
     diff: act("diff"),
+    get: act("get"),
+    wait: act("wait"),
+    proxyStatus: act("proxyStatus"),
+    proxyConfig: act("proxyConfig"),
+    completion: act("completion"),
   };
   const program = createProgram({ ...actions, certShow: act("certShow"), certRotate: act("certRotate") }, (code) => {
     exitCode = code;
@@ -106,9 +111,12 @@ describe("the command line", () => {
     expect(refused).toMatch(/^weft: .*Run `weft .*--help`/s);
   });
 
-  it.each(["up", "stop", "start", "ps", "logs", "explain", "test", "diff"])("has examples and exit codes in weft %s --help", async (command) => {
-    const { exitCode, refused } = await read(command, "--help");
-    expect(exitCode).toBe(0);
-    expect(refused).toMatch(/Examples:\n {2}\$ weft .*Exit codes: 0 /s);
-  });
+  it.each(["up", "stop", "start", "ps", "logs", "explain", "test", "diff", "get", "wait", "proxy-status", "proxy-config", "completion"])(
+    "has examples and exit codes in weft %s --help",
+    async (command) => {
+      const { exitCode, refused } = await read(command, "--help");
+      expect(exitCode).toBe(0);
+      expect(refused).toMatch(/Examples:\n {2}\$ weft .*Exit codes: 0 /s);
+    },
+  );
 });
