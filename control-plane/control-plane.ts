@@ -258,7 +258,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       } else answerCertificates(message);
     },
     close: async () => {
-      identity?.close();
+      await identity?.close();
       await directory.close();
       await admin.close();
       await xds.close();

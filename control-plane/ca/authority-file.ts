@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { SecretText } from "../model/secret.ts";
 import type { Leaf } from "./certificates.ts";
-import { readPrivateFile, writePrivateFile } from "./private-file.ts";
+import { readPrivateFile, writePrivateFile, writePrivateFileOnce } from "./private-file.ts";
 import type { Authority } from "./rotation.ts";
 
 /** What is kept from one control plane of a mesh to the next. */
@@ -40,9 +40,20 @@ export async function loadAuthority(path: string): Promise<KeptAuthority | undef
   }
 }
 
+/** Writes it, whatever was there. */
+export async function saveAuthority(path: string, kept: KeptAuthority): Promise<void> {
+  await writePrivateFile(path, textOf(kept));
+}
+
+/** Writes it unless something is there; returns what then is. */
+export async function saveAuthorityOnce(path: string, own: KeptAuthority): Promise<KeptAuthority> {
+  await writePrivateFileOnce(path, textOf(own));
+  return (await loadAuthority(path)) ?? own;
+}
+
 /** The only place where keys are written out in full. */
-export async function saveAuthority(path: string, { authority, server }: KeptAuthority): Promise<void> {
+function textOf({ authority, server }: KeptAuthority): string {
   const open = <Keyed extends { readonly privateKey: SecretText }>(value: Keyed) => ({ ...value, privateKey: value.privateKey.reveal() });
   const value = { version: 1, authority: { ...authority, issuers: authority.issuers.map(open) }, ...(server === undefined ? {} : { server: open(server) }) };
-  await writePrivateFile(path, `${JSON.stringify(value)}\n`);
+  return `${JSON.stringify(value)}\n`;
 }

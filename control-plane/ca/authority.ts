@@ -6,8 +6,8 @@ import type { Logger } from "../xds/connection.ts";
 import type { SecretSource } from "../xds/secret-source.ts";
 import { type KeptAuthority, loadAuthority, saveAuthority } from "./authority-file.ts";
 import { createRoot, type Issuer, issueLeaf, type Leaf } from "./certificates.ts";
-import { CONTROL_PLANE_NAME } from "./control-plane-name.ts";
 import { readExternalIssuer } from "./external-issuer.ts";
+import { firstAuthority, issueServer, USUAL_LIFETIME_MS } from "./first-authority.ts";
 import { authorityPath, rootsPath } from "./paths.ts";
 import { writePrivateFile } from "./private-file.ts";
 import { createProxyLeaves } from "./proxy-leaves.ts";
@@ -17,9 +17,6 @@ import { rootsFile } from "./secret-files.ts";
 import { rootsSecret } from "./secrets.ts";
 import { spiffeId, type WorkloadIdentity } from "./spiffe.ts";
 
-const CONTROL_PLANE: WorkloadIdentity = { namespace: "weft-system", serviceAccount: "weft-control-plane" };
-/** Of a leaf. */
-export const USUAL_LIFETIME_MS = 86_400_000;
 const EXTERNAL_POLL_MS = 1_000;
 const ROTATION_POLL_MS = 250;
 
@@ -56,14 +53,15 @@ export interface MeshAuthority extends SecretSource {
   readonly rotateRoot: () => Promise<void>;
   /** Leaves carry the trust domain: another one makes them all due. */
   readonly trustDomainChanged: () => void;
-  readonly close: () => void;
+  /** Resolves when nothing is written any more. */
+  readonly close: () => Promise<void>;
 }
 
 /** Resolves when there is a root and a server certificate. Rejects when what is on disk cannot be read, or the external issuer is unusable from the start. */
 export async function startMeshAuthority(options: MeshAuthorityOptions): Promise<MeshAuthority> {
   const { identityFolder, clock, epochMs, logger, lifetimeMs = USUAL_LIFETIME_MS } = options;
   const path = authorityPath(identityFolder);
-  const kept = await firstAuthority(options, await loadAuthority(path));
+  const kept = await keptAuthority(options);
   let authority = kept.authority;
   let server: Leaf;
   let said = "";
@@ -92,14 +90,7 @@ export async function startMeshAuthority(options: MeshAuthorityOptions): Promise
         : issueLeaf(issuerOf(authority), { uri: spiffeId(options.trustDomain(), identity), nowMs: epochMs(), lifetimeMs });
     },
   });
-  const makeServer = (): Promise<Leaf> =>
-    issueLeaf(issuerOf(authority), {
-      uri: spiffeId(options.trustDomain(), CONTROL_PLANE),
-      dnsNames: [CONTROL_PLANE_NAME, "localhost"],
-      addresses: ["127.0.0.1"],
-      nowMs: epochMs(),
-      lifetimeMs,
-    });
+  const makeServer = (): Promise<Leaf> => issueServer(issuerOf(authority), options.trustDomain(), epochMs(), lifetimeMs);
   const serverDueMs = ({ issuedAtMs, expiresAtMs, fingerprint }: Leaf): number =>
     fingerprint === issuerOf(authority).fingerprint ? issuedAtMs + Math.min(lifetimeMs, expiresAtMs - issuedAtMs) / 2 : 0;
   const keepServer = (): void => {
@@ -156,12 +147,13 @@ export async function startMeshAuthority(options: MeshAuthorityOptions): Promise
     }
     polling = true;
     clock.after(everyMs, () => {
-      void step()
-        .catch((error: unknown) => logger.error({ error: textOf(error) }, "the roots of the mesh could not be changed; it is tried again"))
-        .then(poll);
+      if (closed) return;
+      stepping = step().catch((error: unknown) => logger.error({ error: textOf(error) }, "the roots of the mesh could not be changed; it is tried again"));
+      void stepping.then(poll);
     });
   };
   let polling = false;
+  let stepping: Promise<void> = Promise.resolve();
   const step = async (): Promise<void> => {
     const next = advance(authority, bundleVersion(bundleOf(authority)), options.holdings(), epochMs(), lifetimeMs);
     if (next !== authority) await enter(next);
@@ -189,18 +181,21 @@ export async function startMeshAuthority(options: MeshAuthorityOptions): Promise
       await enter(announce(authority, await createRoot(nextGeneration(), epochMs()), epochMs()));
       if (!polling) poll();
     },
-    close: () => {
+    close: async () => {
       closed = true;
       cancelServer();
       leaves.close();
+      await stepping;
+      await writing.catch(() => undefined);
     },
   };
 }
 
-/** What is on disk; where there is nothing, the first root. An issuer of somebody else's that is there already takes over only by rotation. */
-async function firstAuthority({ external, epochMs }: MeshAuthorityOptions, kept: KeptAuthority | undefined): Promise<KeptAuthority> {
+/** What is on disk; where there is nothing, what comes first. An issuer of somebody else's that comes later takes over by rotation. */
+async function keptAuthority({ external, identityFolder, epochMs, lifetimeMs }: MeshAuthorityOptions): Promise<KeptAuthority> {
+  if (external === undefined) return firstAuthority(identityFolder, epochMs(), lifetimeMs);
+  const kept = await loadAuthority(authorityPath(identityFolder));
   if (kept !== undefined) return kept;
-  if (external === undefined) return { authority: authorityOf(await createRoot(1, epochMs()), epochMs()) };
   const read = await readExternalIssuer(external, epochMs());
   if (read.kind === "problem") throw new Error(`the external issuer cannot be used: ${read.text}`);
   return { authority: authorityOf({ ...read.issuer, generation: 1 }, epochMs()) };

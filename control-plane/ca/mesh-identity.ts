@@ -10,6 +10,7 @@ import type { XdsSecurity } from "../xds/server.ts";
 import { startMeshAuthority } from "./authority.ts";
 import { certificateRows } from "./certificate-rows.ts";
 import type { Leaf } from "./certificates.ts";
+import { USUAL_TRUST_DOMAIN } from "./first-authority.ts";
 import { tokenKeyPath } from "./paths.ts";
 import type { Holdings } from "./rotation.ts";
 import { parseLeafVersion } from "./sds-version.ts";
@@ -51,10 +52,8 @@ export interface MeshIdentity {
   readonly certificates: () => readonly CertificateRow[];
   /** Begins it; `certificates` shows how far it is. Rejects with what to do instead. */
   readonly rotate: (what: "leaves" | "root") => Promise<void>;
-  readonly close: () => void;
+  readonly close: () => Promise<void>;
 }
-
-const USUAL_TRUST_DOMAIN = "cluster.local";
 
 /** Resolves when the server has its certificate. No proxy's key is made before the proxy asks. */
 export async function startMeshIdentity(options: MeshIdentityOptions): Promise<MeshIdentity> {

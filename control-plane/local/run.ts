@@ -3,6 +3,7 @@ import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { ensureEnvoy } from "../../envoy/install.ts";
 import { STATS_FLUSH_INTERVAL_MS } from "../../envoy/metrics-sink.ts";
+import { firstAuthority } from "../ca/first-authority.ts";
 import { identityFolderOf } from "../ca/paths.ts";
 import { compareDiagnostics, type Diagnostic, formatDiagnostic } from "../model/diagnostic.ts";
 import { createAcknowledgements, type Publication } from "./acknowledgements.ts";
@@ -256,6 +257,8 @@ async function startMesh(
   const clock = setInterval(changes.notify, STILL_WAITING_MS);
   cleanUp.push(() => clearInterval(clock));
   emit({ event: "progress", text: "starting the control plane" });
+  // The first root is made while the control plane is still being loaded; should it fail, the control plane makes one, or says why not.
+  if (!process.env.WEFT_CA) firstAuthority(identityFolderOf(stateFolder), Date.now()).catch(() => undefined);
   controlPlane = startControlPlaneProcess({
     folder,
     stateFolder,

@@ -108,7 +108,7 @@ export class IdentifiedMesh {
   }
 
   async stopControlPlane(): Promise<void> {
-    this.authority?.close();
+    await this.authority?.close();
     await this.server?.close();
     this.server = undefined;
   }
