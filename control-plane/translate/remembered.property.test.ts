@@ -33,7 +33,7 @@ const written: fc.Arbitrary<Written> = fc.record({
   leadsTo: fc.constantFrom("a", "b", "missing", "c.elsewhere"),
   delegates: fc.boolean(),
   sourceLabel: fc.constantFrom("a", "b"),
-  rule: fc.constantFrom("none", "subsets", "balanced", "distribute", "wildcard"),
+  rule: fc.constantFrom("none", "subsets", "balanced", "balanced", "distribute", "wildcard"),
   exportTo: fc.constantFrom(".", "*"),
   sidecar: fc.boolean(),
   mode: fc.constantFrom("ALLOW_ANY", "REGISTRY_ONLY"),
@@ -44,12 +44,16 @@ const written: fc.Arbitrary<Written> = fc.record({
 /** One member changes at a time, so that the rest must be taken over. */
 const edits = fc.array(
   fc.tuple(
-    fc.constantFrom(...(["weight", "host", "leadsTo", "delegates", "sourceLabel", "rule", "exportTo", "sidecar", "mode", "protocol", "unready"] as const)),
+    fc.constantFrom(
+      // What is easily missed is edited more often.
+      ...(["unready", "unready", "unready", "unready", "weight", "weight", "weight"] as const),
+      ...(["host", "leadsTo", "delegates", "sourceLabel", "rule", "exportTo", "sidecar", "mode", "protocol"] as const),
+    ),
     written,
   ),
   {
-    minLength: 1,
-    maxLength: 5,
+    minLength: 3,
+    maxLength: 8,
   },
 );
 
@@ -83,6 +87,8 @@ spec:
       match: [{sourceLabels: {app: ${sourceLabel}}}]
       route: [{destination: {host: ${leadsTo}}, weight: ${weight}}, {destination: {host: a}, weight: ${100 - weight}}]
     - ${delegates ? "delegate: {name: part}" : "route: [{destination: {host: b}}]"}
+`,
+    `
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
