@@ -18,6 +18,7 @@ describe("a diagnostic", () => {
     { name: "shows its line, and a caret under the place", source: "  route:\n  weight: 90%\n", text: [HEAD, "   2 |   weight: 90%", "     |           ^"] },
     { name: "puts the caret under the place behind tabs too", source: "x\n\tweight:\t90%\n", text: [HEAD, "   2 | \tweight:\t90%", "     | \t       \t ^"] },
     { name: "reads lines that end as on Windows", source: "x\r\n  weight: 90%\r\n", text: [HEAD, "   2 |   weight: 90%", "     |           ^"] },
+    { name: "keeps control characters from the terminal", source: "x\n  \u001b[2J: 90%\u0007\n", text: [HEAD, "   2 |   ·[2J: 90%·", "     |           ^"] },
     { name: "stands alone where the file is shorter by now", source: "x", text: [HEAD] },
     { name: "stands alone where the file cannot be read", source: undefined, text: [HEAD] },
   ])("$name", ({ source, text }) => {

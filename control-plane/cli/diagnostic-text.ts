@@ -16,11 +16,13 @@ export function diagnosticText(diagnostic: Diagnostic, source: string | undefine
   const sourceLine = source === undefined ? undefined : shownLine(source.split(/\r?\n/), line - 1);
   if (sourceLine === undefined || sourceLine.trim() === "") return finding;
   const number = String(line).padStart(4);
-  const before = sourceLine.slice(0, column - 1);
+  // What a terminal would take for a command stands as a dot; a character is one column all the same.
+  const shown = sourceLine.replace(/[^\P{Cc}\t]/gu, "·");
+  const before = shown.slice(0, column - 1);
   // A tab is as wide as the terminal makes it: the same tab stands before the caret.
   const indent = before.replace(/[^\t]/g, " ");
   const bar = style.dim("|");
-  return [finding, `${style.dim(number)} ${bar} ${sourceLine}`, `${" ".repeat(number.length)} ${bar} ${indent}${style.red("^")}`].join("\n");
+  return [finding, `${style.dim(number)} ${bar} ${shown}`, `${" ".repeat(number.length)} ${bar} ${indent}${style.red("^")}`].join("\n");
 }
 
 /** A line of a file, or what may be seen of it: of a Secret the keys alone. */

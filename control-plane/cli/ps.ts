@@ -26,7 +26,7 @@ export async function ps(options: PsOptions): Promise<number> {
 
 /** The table of `weft ps`; the namespace stands in it where there are several. */
 export function psText(rows: readonly PsRow[], style: Style): string {
-  if (rows.length === 0) return "nothing runs: the folder has no Deployment and no Gateway";
+  if (rows.length === 0) return "nothing runs: the mesh is still starting, or its folder has no Deployment and no Gateway";
   const several = new Set(rows.map(({ namespace }) => namespace)).size > 1;
   const lines = alignColumns([
     [...(several ? ["NAMESPACE"] : []), "INSTANCE", "ZONE", "STATE", "ADDRESS", "PID", "RESTARTS", "SIDECAR", "MEMORY", "STARTED IN", "IMAGE"],

@@ -1,6 +1,6 @@
 // `weft up`: runs the mesh of a folder until Ctrl-C, and says what happens: to a person as text, to a program as one event a line.
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { RunnerEvent } from "../local/events.ts";
 import { runMesh } from "../local/run.ts";
 import type { Diagnostic } from "../model/diagnostic.ts";
@@ -32,7 +32,7 @@ export async function up(folder: string, options: UpOptions): Promise<number> {
   try {
     const mesh = await runMesh({
       folder,
-      ...(options.state === undefined ? {} : { stateFolder: options.state }),
+      ...(options.state === undefined ? {} : { stateFolder: resolve(options.state) }),
       ...(options.gatewayPort === undefined ? {} : { gatewayPort: options.gatewayPort }),
       ...(options.isolate ? { isolate: true } : {}),
       emit: voice.emit,

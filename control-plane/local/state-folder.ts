@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { chmod, mkdir, readdir, realpath } from "node:fs/promises";
 import { homedir, tmpdir, userInfo } from "node:os";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 
 /** `sun_path` of a Unix socket holds 104 bytes on macOS and 108 on Linux, with the closing zero. */
 const LONGEST_SOCKET_PATH_BYTES = 103;
@@ -13,13 +13,14 @@ const LONGEST_SOCKET_PATH_BYTES = 103;
  */
 export async function stateFolderOf(folder: string, env: NodeJS.ProcessEnv = process.env): Promise<string> {
   const path = await realpath(folder);
-  if (env.WEFT_STATE !== undefined && env.WEFT_STATE !== "") return env.WEFT_STATE;
+  // Envoys and programs run in folders of their own, where a relative path leads elsewhere.
+  if (env.WEFT_STATE !== undefined && env.WEFT_STATE !== "") return resolve(env.WEFT_STATE);
   return join(stateBaseOf(env), `${basename(path)}-${createHash("sha256").update(path).digest("hex").slice(0, 8)}`);
 }
 
 /** The state folders of all meshes that have run here, in byte order; of one only where `WEFT_STATE` names it. */
 export async function stateFoldersOf(env: NodeJS.ProcessEnv = process.env): Promise<readonly string[]> {
-  if (env.WEFT_STATE !== undefined && env.WEFT_STATE !== "") return [env.WEFT_STATE];
+  if (env.WEFT_STATE !== undefined && env.WEFT_STATE !== "") return [resolve(env.WEFT_STATE)];
   const base = stateBaseOf(env);
   const names = await readdir(base).catch(() => []);
   return names.sort().map((name) => join(base, name));
