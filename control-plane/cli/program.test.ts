@@ -25,6 +25,7 @@ async function read(...args: readonly string[]): Promise<Ran> {
     up: act("up"),
     stopStart: act("stopStart"),
     ps: act("ps"),
+    top: act("top"),
     logs: act("logs"),
     explain: act("explain"),
     test: act("test"),
@@ -58,6 +59,7 @@ describe("the command line", () => {
     { args: ["analyze", "mesh", "--fix"], called: ["analyze", ["mesh"], { output: "text", platform: "weft", fix: true }] },
     { args: ["init", "deploy"], called: ["init", "deploy"] },
     { args: ["up", "x", "--isolate"], called: ["up", "x", { output: "text", isolate: true }] },
+    { args: ["top", "--once", "--interval", "5"], called: ["top", { output: "table", once: true, interval: 5 }] },
     { args: ["ps", "--external"], called: ["ps", { output: "table", external: true }] },
     { args: ["up", "examples/shop"], called: ["up", "examples/shop", { output: "text" }] },
     {

@@ -8,6 +8,7 @@ import type { LogsOptions } from "./logs.ts";
 import type { PsOptions } from "./ps.ts";
 import { addRoutingTools, type RoutingToolActions } from "./routing-tools.ts";
 import type { StopStartOptions } from "./stop-start.ts";
+import type { TopOptions } from "./top.ts";
 import type { UpOptions } from "./up.ts";
 
 /** What each command does. Resolves with the exit code; rejects with a CommandError. */
@@ -17,6 +18,7 @@ export interface Actions extends RoutingToolActions {
   readonly up: (folder: string, options: UpOptions) => Promise<number>;
   readonly stopStart: (action: "stop" | "start", workload: string, options: StopStartOptions) => Promise<number>;
   readonly ps: (options: PsOptions) => Promise<number>;
+  readonly top: (options: TopOptions) => Promise<number>;
   readonly logs: (target: string | undefined, options: LogsOptions) => Promise<number>;
   readonly explain: (method: string, url: string, folder: string | undefined, options: ExplainOptions) => Promise<number>;
   readonly certShow: (workload: string | undefined, options: CertShowOptions) => Promise<number>;
@@ -91,6 +93,14 @@ ${EXIT_CODES}`,
     .addOption(dirOption())
     .addHelpText("after", `\nExamples:\n  $ weft ps\n  $ weft ps --external\n  $ weft ps --dir examples/shop -o json\n${EXIT_CODES}`)
     .action(async (options: PsOptions) => done(await actions.ps(options)));
+
+  command(program, "top", "watch the traffic of a mesh: requests per second, errors, p99 and cross-zone share of each edge")
+    .addOption(outputOption("table for people, redrawn on a terminal; json for programs, one line an interval", ["table", "json"]))
+    .option("--once", "print one interval and end")
+    .option("--interval <seconds>", "how long to count", seconds, 1)
+    .addOption(dirOption())
+    .addHelpText("after", `\nExamples:\n  $ weft top\n  $ weft top --once -o json --interval 5\n${EXIT_CODES}`)
+    .action(async (options: TopOptions) => done(await actions.top(options)));
 
   command(program, "logs [target]", "print what a workload, a gateway or the control plane has written")
     .option("-f, --follow", "go on printing what is added, until Ctrl-C")
@@ -172,6 +182,12 @@ function portNumber(text: string): number {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError("It is a number from 0 to 65535.");
   return port;
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0.1 && value <= 3_600)) throw new InvalidArgumentError("It is a number of seconds, from 0.1 to 3600.");
+  return value;
 }
 
 function lineCount(text: string): number {
