@@ -58,7 +58,12 @@ function refusedWhole(text: string): TextError | undefined {
   const before = text.slice(0, control.index);
   const place = { line: before.split("\n").length, column: control.index - before.lastIndexOf("\n") };
   const name = `U+${control[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
-  return { code: "WEFT0103", place, what: `the control character ${name} is not allowed in YAML`, fix: "delete it, or move the file elsewhere if it is not text" };
+  return {
+    code: "WEFT0103",
+    place,
+    what: `the control character ${name} is not allowed in YAML`,
+    fix: "delete it, or move the file elsewhere if it is not text",
+  };
 }
 
 function composed(text: string, lineCounter: LineCounter, placeAt: (offset: number) => Place): YamlText {
