@@ -15,12 +15,6 @@ import { type ClusterKey, LEAF_SECRET, ROOTS_SECRET } from "./names.ts";
 
 const TLS = "envoy.transport_sockets.tls";
 
-/**
- * What a client offers by ALPN when it means mutual TLS of the mesh, Istio's own names included: an inbound filter chain that matches these gets that traffic
- * and no other TLS. Source: Istio, pkg/networking/util, ALPNInMesh and mtlsTCPWithMxcALPNs.
- */
-const MESH_ALPN: readonly string[] = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
-
 /** What goes on inside the connection. */
 export type InnerProtocol = "http" | "http2" | "tcp";
 

@@ -41,7 +41,11 @@ function unwrapped(_key: string, value: unknown): unknown {
 const OTHER_FORM = ["http allow-host-before-111"];
 
 describe("filters of AuthorizationPolicies (needs conformance data)", () => {
-  it.skipIf(!hasAuthorizationData).each(authorizationCases().filter(({ name }) => !OTHER_FORM.includes(name)))("are Istio's: $name", (given) => {
+  const cases = authorizationCases().filter(({ name }) => !OTHER_FORM.includes(name));
+
+  it.skipIf(!hasAuthorizationData)("are compared case by case", () => expect(cases.length).toBeGreaterThan(0));
+
+  it.each(cases)("are Istio's: $name", (given) => {
     const schema = given.transport === "http" ? HttpFilterSchema : FilterSchema;
     const ours = filtersOf(given).map((filter) => normalised(toJson(schema, create(schema, filter), { registry })));
     const istios = z
