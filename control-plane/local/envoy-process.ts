@@ -6,6 +6,7 @@ import { bootstrapOf } from "../../envoy/bootstrap.ts";
 import type { ListenAddress, Proxy } from "../mesh/instance.ts";
 import type { RunnerEvent } from "./events.ts";
 import type { Guard } from "./guard.ts";
+import { lastLineOf, logSizeBytes } from "./last-line.ts";
 import { urlOf } from "./layout.ts";
 import type { InstancePlace } from "./live-instance.ts";
 import type { ProxyTokens } from "./proxy-tokens.ts";
@@ -92,6 +93,7 @@ export function startEnvoy(
   let runs = 0;
   let startedAtMs = 0;
   let startedInMs: number | undefined;
+  let logOffsetBytes = 0;
   let process: ReturnType<typeof superviseProcess> | undefined;
   let ended = false;
 
@@ -111,7 +113,7 @@ export function startEnvoy(
   const lost = (reason: string): void => {
     ready = false;
     runs += 1;
-    emit({ event: "proxy", proxy: proxy.id, state: "crashed", text: `the proxy ${proxy.id} ${reason}; its log is ${logPath}` });
+    emit({ event: "proxy", proxy: proxy.id, state: "crashed", text: `the proxy ${proxy.id} ${reason}, its log is ${logPath}` });
     onChange();
   };
   void context.turn(async () => {
@@ -132,11 +134,15 @@ export function startEnvoy(
       context.guard,
       {
         onStarted: () => {
+          logOffsetBytes = logSizeBytes(logPath);
           startedAtMs = performance.now();
           emit({ event: "proxy", proxy: proxy.id, state: "starting", text: `the proxy ${proxy.id} starts` });
           void pollReady(runs).then(started);
         },
-        onEnded: lost,
+        onEnded: (reason) => {
+          const said = lastLineOf(logPath, logOffsetBytes);
+          lost(`${reason}${said === undefined ? "" : `, and said last: ${said}`}; it is started again`);
+        },
         onFailed: (reason) => lost(`cannot be started: ${reason}`),
       },
       place?.prepared,

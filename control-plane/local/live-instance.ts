@@ -6,6 +6,7 @@ import type { ListenAddress, Proxy } from "../mesh/instance.ts";
 import type { InstanceState } from "./api.ts";
 import { type EnvoyContext, type EnvoyProcess, startEnvoy } from "./envoy-process.ts";
 import type { RunnerEvent, WorkloadEventState } from "./events.ts";
+import { lastLineOf, logSizeBytes } from "./last-line.ts";
 import type { InstanceIdentity, InstancePlaces, LogPaths } from "./layout.ts";
 import { type Probe, probeFrom, type ReadinessWatch, watchReadiness } from "./readiness.ts";
 import { type ProcessEvents, type ProcessSpec, superviseProcess } from "./supervised-process.ts";
@@ -70,6 +71,8 @@ export interface LiveInstance {
 
 const FAILURES_TO_GIVE_UP_WAITING = 3;
 const PATIENCE_MS = 60_000;
+/** A program that is not ready by then may listen elsewhere: it is said where it is looked for. */
+const EXPECTED_READY_MS = 8_000;
 /** Requests that an outbound sidecar has picked an endpoint for just before it learned better are still on their way. */
 const SHORTEST_DRAIN_MS = 300;
 const DRAIN_POLL_MS = 50;
@@ -90,6 +93,8 @@ export function startInstance(options: LiveInstanceOptions): LiveInstance {
   let application: "starting" | "ready" | "unready" | "crashed" = "starting";
   let saidReady = false;
   let watch: ReadinessWatch | undefined;
+  let logOffsetBytes = 0;
+  let late: NodeJS.Timeout | undefined;
 
   const say = (state: WorkloadEventState, text: string, pid?: number): void => {
     const place = { workload: workload.name, namespace: workload.namespace, instance: name, zone: locality.zone };
@@ -108,6 +113,7 @@ export function startInstance(options: LiveInstanceOptions): LiveInstance {
   const events: ProcessEvents = {
     onStarted: (pid) => {
       application = "starting";
+      logOffsetBytes = logSizeBytes(logs.application);
       options.onProgram(undefined);
       say("starting", locality.zone === "" ? "starts" : `starts in ${locality.zone}`, pid);
       watch = watchReadiness(probeFrom(options.probe, place?.probeFrom), (ready) => {
@@ -116,11 +122,18 @@ export function startInstance(options: LiveInstanceOptions): LiveInstance {
         application = ready ? "ready" : "unready";
         update();
       });
+      clearTimeout(late);
+      late = setTimeout(() => {
+        if (phase === "running" && application === "starting") options.envoy.emit({ event: "progress", text: `${name} ${notReadyText(options.probe)}` });
+      }, EXPECTED_READY_MS);
     },
     onEnded: (reason, restartMs) => {
       watch?.close();
+      clearTimeout(late);
       application = "crashed";
-      say("crashed", `${reason}; it is started again${restartMs === 0 ? "" : ` in ${restartMs / 1_000} s`}, its log is ${logs.application}`);
+      const said = lastLineOf(logs.application, logOffsetBytes);
+      const again = `it is started again${restartMs === 0 ? "" : ` in ${restartMs / 1_000} s`}`;
+      say("crashed", `${reason}${said === undefined ? "" : `, and said last: ${said}`}; ${again}, its log is ${logs.application}`);
       update();
     },
     onFailed: (reason, restartMs) => {
@@ -140,6 +153,7 @@ export function startInstance(options: LiveInstanceOptions): LiveInstance {
   };
   const endApplication = async (withinMs: number): Promise<void> => {
     watch?.close();
+    clearTimeout(late);
     await supervised.end(withinMs);
   };
 
@@ -170,4 +184,12 @@ export function startInstance(options: LiveInstanceOptions): LiveInstance {
     endApplication: () => endApplication(SHUTDOWN_GRACE_MS),
     endSidecar: sidecar.end,
   };
+}
+
+/** What a program that runs has not done yet to be ready. */
+function notReadyText(probe: Probe): string {
+  if (probe.kind === "none") return "runs, but is not ready yet";
+  const { address, port } = probe.target;
+  if (probe.kind === "http") return `runs, but ${probe.tls ? "https" : "http"}://${address}:${port}${probe.path} does not answer yet (its readiness probe)`;
+  return `runs, but nothing listens on ${address}:${port} yet. Fix: have it listen on \${POD_IP} and \${PORT}, which its environment holds too`;
 }

@@ -101,6 +101,9 @@ describe.runIf(process.platform === "linux")("runner", () => {
     killNow(workload.pid);
     await until(() => states(from).includes("product-1 ready"));
     expect(states(from)).toEqual(["product-1 crashed", "product-1 starting", "product-1 ready"]);
+    expect(events.slice(from).find((event) => event.event === "workload" && event.state === "crashed")).toMatchObject({
+      text: expect.stringContaining(`ended by SIGKILL, and said last: {"pid":${workload.pid},`),
+    });
     const [before, after] = await starts(workload.log, 2);
     expect(isAlive(Number(before?.child))).toBe(false);
     expect(await callRunner(folder, "ps")).toMatchObject([{ state: "ready", restarts: 1, pid: after?.pid, sidecar: { connected: true, upToDate: true } }]);
