@@ -10,6 +10,7 @@ const ACTIONS: Actions = {
   init: async (folder) => (await import("./init.ts")).init(folder),
   up: async (folder, options) => (await import("./up.ts")).up(folder, options),
   stopStart: async (action, workload, options) => (await import("./stop-start.ts")).stopStart(action, workload, options),
+  env: async (workload, options) => (await import("./env.ts")).env(workload, options),
   top: async (options) => (await import("./top.ts")).top(options),
   ps: async (options) => (await import("./ps.ts")).ps(options),
   logs: async (target, options) => (await import("./logs.ts")).logs(target, options),

@@ -25,6 +25,7 @@ async function read(...args: readonly string[]): Promise<Ran> {
     up: act("up"),
     stopStart: act("stopStart"),
     ps: act("ps"),
+    env: act("env"),
     top: act("top"),
     logs: act("logs"),
     explain: act("explain"),
@@ -60,6 +61,7 @@ describe("the command line", () => {
     { args: ["init", "deploy"], called: ["init", "deploy"] },
     { args: ["up", "x", "--isolate"], called: ["up", "x", { output: "text", isolate: true }] },
     { args: ["top", "--once", "--interval", "5"], called: ["top", { output: "table", once: true, interval: 5 }] },
+    { args: ["env", "product@a", "-n", "shop"], called: ["env", "product@a", { namespace: "shop" }] },
     { args: ["ps", "--external"], called: ["ps", { output: "table", external: true }] },
     { args: ["up", "examples/shop"], called: ["up", "examples/shop", { output: "text" }] },
     {

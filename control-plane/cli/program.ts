@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import type { AnalyzeOptions } from "./analyze.ts";
 import type { CertRotateOptions, CertShowOptions } from "./cert.ts";
 import { command, type Done, dirOption, EXIT_CODES, outputOption, WORKLOADS } from "./command-line.ts";
+import type { EnvOptions } from "./env.ts";
 import type { ExplainOptions } from "./explain.ts";
 import type { LogsOptions } from "./logs.ts";
 import type { PsOptions } from "./ps.ts";
@@ -17,6 +18,7 @@ export interface Actions extends RoutingToolActions {
   readonly init: (folder: string) => Promise<number>;
   readonly up: (folder: string, options: UpOptions) => Promise<number>;
   readonly stopStart: (action: "stop" | "start", workload: string, options: StopStartOptions) => Promise<number>;
+  readonly env: (workload: string, options: EnvOptions) => Promise<number>;
   readonly ps: (options: PsOptions) => Promise<number>;
   readonly top: (options: TopOptions) => Promise<number>;
   readonly logs: (target: string | undefined, options: LogsOptions) => Promise<number>;
@@ -93,6 +95,12 @@ ${EXIT_CODES}`,
     .addOption(dirOption())
     .addHelpText("after", `\nExamples:\n  $ weft ps\n  $ weft ps --external\n  $ weft ps --dir examples/shop -o json\n${EXIT_CODES}`)
     .action(async (options: PsOptions) => done(await actions.ps(options)));
+
+  command(program, "env <workload>", "print, for a shell, what a program that you run by hand needs to call the others of the mesh")
+    .option("-n, --namespace <name>", "the workload's namespace (default: the only one that has it)")
+    .addOption(dirOption())
+    .addHelpText("after", `\nExamples:\n  $ eval "$(weft env product-a)" && curl $WEFT_URL/products\n${WORKLOADS}\n${EXIT_CODES}`)
+    .action(async (workload: string, options: EnvOptions) => done(await actions.env(workload, options)));
 
   command(program, "top", "watch the traffic of a mesh: requests per second, errors, p99 and cross-zone share of each edge")
     .addOption(outputOption("table for people, redrawn on a terminal; json for programs, one line an interval", ["table", "json"]))
