@@ -60,6 +60,11 @@ Ctrl-C ends everything.
     expect(text).toContain("--from ingressgateway GET http://127.0.0.1:8080/ --dir shop");
   });
 
+  it("names what is not ready and is not waited for", () => {
+    const workloads = [workload("page", ""), { ...workload("color", ""), notReady: "crashed" }];
+    expect(readyText({ ...empty, workloads }, "shop", PLAIN)).toContain("shop is ready after 4.2 s, but for color-1 (crashed).");
+  });
+
   it("says that a folder without Deployments runs nothing", () => {
     expect(readyText(empty, "shop", PLAIN)).toContain("Nothing is to run");
   });

@@ -9,7 +9,9 @@ export function readyText(ready: ReadyEvent, folder: string, style: Style): stri
     ...ready.workloads.map(({ instance, zone, url }) => [instance, zone || "-", url]),
     ...ready.gateways.flatMap(({ name, ports }) => ports.map(({ number, url }) => [`gateway ${name}`, `port ${number}`, url])),
   ];
-  const lines = ["", style.bold(`${folder} is ready after ${(ready.elapsedMs / 1000).toFixed(1)} s.`), ""];
+  const missing = ready.workloads.flatMap(({ instance, notReady }) => (notReady === undefined ? [] : [`${instance} (${notReady})`]));
+  const butFor = missing.length === 0 ? "" : `, but for ${missing.join(", ")}`;
+  const lines = ["", style.bold(`${folder} is ready after ${(ready.elapsedMs / 1000).toFixed(1)} s${butFor}.`), ""];
   if (rows.length === 0) lines.push("  Nothing is to run: there is no Deployment and no Gateway yet.");
   lines.push(...alignColumns(rows).map((line) => `  ${line}`), "", "In a second terminal:");
   lines.push(...alignColumns(nextSteps(ready, folder)).map((line) => `  ${line}`));

@@ -32,6 +32,8 @@ export interface ReadyWorkload {
   readonly services: Readonly<Record<string, string>>;
   /** Explain listeners, by the same names as `services`, and `http-proxy`. */
   readonly explain: Readonly<Record<string, string>>;
+  /** Set where nobody waits for it any longer: it has crashed again and again, or was not ready for a long time. A state as `weft ps` names it. */
+  readonly notReady?: string;
 }
 
 /** One gateway proxy. */

@@ -282,7 +282,10 @@ export function createFleet(options: FleetOptions): Fleet {
     ready: () => ({
       workloads: inOrder()
         .filter((instance) => !retiring.has(instance))
-        .map((instance) => readyWorkload(instance.identity, instance.places, proxyOf(instance), instance.logs, instance.pids(), instance.networkNamespace)),
+        .map((instance) => ({
+          ...readyWorkload(instance.identity, instance.places, proxyOf(instance), instance.logs, instance.pids(), instance.networkNamespace),
+          ...(instance.ready() ? {} : { notReady: instance.state() }),
+        })),
       gateways: [...gateways.values()].map(({ describe }) => describe()),
     }),
     zones,
