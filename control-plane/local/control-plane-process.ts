@@ -27,14 +27,15 @@ export interface ControlPlaneProcess {
   readonly end: () => Promise<void>;
 }
 
-const CONTROL_PLANE = fileURLToPath(new URL("../main.ts", import.meta.url));
+/** The control plane's own module. */
+export const CONTROL_PLANE = fileURLToPath(new URL("../main.ts", import.meta.url));
 const TRIES = 3;
 const RECOVERED_MS = 10_000;
 /** It is what every change waits for, so it is never left alone for long. */
 const LONGEST_RESTART_MS = 5_000;
 const END_GRACE_MS = 3_000;
 
-/** Forks the control plane. TypeScript is read through tsx, found from here, whatever the working directory. */
+/** Forks the control plane. TypeScript is read through tsx, found from here, whatever the working directory; a bundle needs no translation. */
 export function startControlPlaneProcess(options: ControlPlaneOptions): ControlPlaneProcess {
   const tsx = import.meta.resolve("tsx");
   let child: ChildProcess | undefined;
@@ -58,7 +59,9 @@ export function startControlPlaneProcess(options: ControlPlaneOptions): ControlP
       options.logPath,
     ];
     // In a group of its own: what ends the runner's group must not end it before the proxies. It ends when its channel closes, however the runner ended.
-    const own = fork(options.module ?? CONTROL_PLANE, args, { execArgv: ["--import", tsx], stdio: ["ignore", log, log, "ipc"], detached: true });
+    const module = options.module ?? CONTROL_PLANE;
+    const execArgv = module.endsWith(".ts") ? ["--import", tsx] : ["--enable-source-maps"];
+    const own = fork(module, args, { execArgv, stdio: ["ignore", log, log, "ipc"], detached: true });
     closeSync(log);
     child = own;
     own.on("message", (message: ControlPlaneMessage) => {

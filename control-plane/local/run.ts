@@ -10,10 +10,11 @@ import { createAcknowledgements, type Publication } from "./acknowledgements.ts"
 import { psRows, startSelected, stopSelected } from "./answers.ts";
 import type { ReadyAnswer } from "./api.ts";
 import { refuseSecondMesh, startApiServer } from "./api-server.ts";
+import { bundled } from "./bundle.ts";
 import { createCertificateQuestions } from "./certificate-questions.ts";
 import { createChanges } from "./changes.ts";
 import { isClaimed } from "./claims.ts";
-import { type ControlPlaneProcess, startControlPlaneProcess } from "./control-plane-process.ts";
+import { CONTROL_PLANE, type ControlPlaneProcess, startControlPlaneProcess } from "./control-plane-process.ts";
 import type { ReadyEvent, RunnerEvent } from "./events.ts";
 import { createFleet } from "./fleet.ts";
 import { awaitFormerGuard, startGuard } from "./guard.ts";
@@ -202,6 +203,8 @@ async function startMesh(
     }
   };
 
+  // Made while the rest is prepared.
+  const module = options.controlPlane === undefined ? bundled(CONTROL_PLANE).then((path) => path ?? CONTROL_PLANE) : Promise.resolve(options.controlPlane);
   const socketPath = await socketPathOf(stateFolder);
   await refuseSecondMesh(socketPath, folder);
   const guardPath = join(stateFolder, "guard.pid");
@@ -263,7 +266,7 @@ async function startMesh(
     folder,
     stateFolder,
     logPath: controlPlaneLog,
-    ...(options.controlPlane === undefined ? {} : { module: options.controlPlane }),
+    module: await module,
     onMessage,
     onEnded: (reason) => {
       acknowledgements.onEnded();

@@ -168,6 +168,25 @@ describe.skipIf(missing !== undefined)(`parity with and without --isolate${missi
     }
   });
 
+  it("takes away, at the next start, what a mesh has left behind that was killed", async () => {
+    const killed = await startMesh(join(MESHES, "parity"), { args: ["--isolate"] });
+    const { networkNamespace = "", pid } = workloadNamed(killed.ready, "caller");
+    const runner = Number(/^PPid:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]);
+    process.kill(runner, "SIGKILL");
+    await until(
+      "the programs of the killed mesh have ended",
+      async () => (await readFile(`/proc/${pid}/status`).catch(() => undefined)) === undefined || undefined,
+    );
+    const namespaces = () => spawnSync("ip", ["netns", "list"], { encoding: "utf8" }).stdout;
+    expect(namespaces()).toContain(networkNamespace);
+    const next = await startMesh(join(MESHES, "parity"), { args: ["--isolate"] });
+    const [mark = ""] = /^weft-\d+-/.exec(networkNamespace) ?? [];
+    if (!workloadNamed(next.ready, "caller").networkNamespace?.startsWith(mark)) expect(namespaces()).not.toContain(mark);
+    expect(namespaces()).toContain(caller().networkNamespace);
+    await next.close();
+    await killed.close();
+  });
+
   it("leaves nothing behind", async () => {
     const { networkNamespace = "" } = caller();
     const [mark = ""] = /^weft-\d+/.exec(networkNamespace) ?? [];
