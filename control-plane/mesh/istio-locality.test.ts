@@ -66,4 +66,22 @@ describe("applyIstioLocality", () => {
       [1, 2],
     ]);
   });
+
+  it("goes on comparing for endpoints of another network, after all of the caller's own", () => {
+    const network = "topology.istio.io/network";
+    const from = { locality: place("r1/z1/s1"), labels: { [network]: "n1", version: "v1" } };
+    const groups = [
+      group("r1/z1/s1", [
+        { [network]: "n2", version: "v2" },
+        { [network]: "n2", version: "v1" },
+        { [network]: "n1", version: "v2" },
+      ]),
+    ];
+    const ordered = applyIstioLocality(groups, from, setting({ failoverPriority: [network, "version"] }), true);
+    expect(ordered.map(({ endpoints }) => [endpoints[0]?.labels[network], endpoints[0]?.labels.version])).toEqual([
+      ["n1", "v2"],
+      ["n2", "v1"],
+      ["n2", "v2"],
+    ]);
+  });
 });

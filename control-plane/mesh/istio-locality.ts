@@ -63,6 +63,9 @@ function distribute<Member>(
   });
 }
 
+/** Where it stands first in `failoverPriority`, Istio compares the labels after it also for endpoints of other networks. */
+const NETWORK_LABEL = "topology.istio.io/network";
+
 /** How many levels {@link regionFailover} knows: subzone, zone, region, elsewhere (or the named region), the rest. */
 const LEVELS = 5;
 
@@ -91,7 +94,7 @@ function localityDistance(a: Locality, b: Locality): 0 | 1 | 2 | 3 {
 
 /**
  * The more labels of the list agree with the caller's, from the first on, the earlier; each group is divided by that. `label=value` compares with that value
- * instead of the caller's own. A caller without labels changes nothing.
+ * instead of the caller's own. A caller without labels changes nothing. Source: Istio, applyFailoverPriorityPerLocality.
  */
 function labelPriorities<Member extends WeightedEndpoint>(
   groups: readonly LocalityGroup<Member>[],
@@ -103,11 +106,16 @@ function labelPriorities<Member extends WeightedEndpoint>(
     const { label, value } = priorityLabel(entry);
     return { label, value: value ?? labels[label] ?? "" };
   });
+  // Another network does not make the other labels meaningless: all that is said of one network is said again of the rest, after it.
+  const networkFirst = failoverPriority[0] === NETWORK_LABEL;
+  const levelOf = (endpoint: Member): number => {
+    const agrees = ({ label, value }: { readonly label: string; readonly value: string }): boolean => (endpoint.labels[label] ?? "") === value;
+    const elsewhere = networkFirst && wanted[0] !== undefined && !agrees(wanted[0]);
+    const differs = wanted.findIndex((condition, index) => !(elsewhere && index === 0) && !agrees(condition));
+    return (differs === -1 ? 0 : wanted.length - differs) + (elsewhere ? wanted.length : 0);
+  };
   const divided = groups.flatMap((group) => {
-    const levels = group.endpoints.map((endpoint) => {
-      const differs = wanted.findIndex(({ label, value }) => (endpoint.labels[label] ?? "") !== value);
-      return differs === -1 ? 0 : wanted.length - differs;
-    });
+    const levels = group.endpoints.map(levelOf);
     return [...new Set(levels)]
       .sort((a, b) => a - b)
       .map((priority) => {
