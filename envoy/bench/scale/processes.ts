@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { ControlPlaneMessage, RunnerMessage } from "../../../control-plane/local/protocol.ts";
+import type { ControlPlaneMessage, ProxyState, RunnerMessage } from "../../../control-plane/local/protocol.ts";
 import type { ClientsCommand, ClientsReport } from "./clients.ts";
 
 export interface MeasuredControlPlane {
@@ -14,6 +14,8 @@ export interface MeasuredControlPlane {
   readonly cpuSeconds: () => Promise<number>;
   /** Resident memory in MB, now and at its highest. */
   readonly memory: () => Promise<{ readonly now: number; readonly peak: number }>;
+  /** Resolves when so many proxies are connected and have ACKed all that was published; `connected` 0: when none is connected any more. */
+  readonly settled: (connected: number) => Promise<void>;
   /** Resolves at the next snapshot that answers this message. */
   readonly published: (sequence: number) => Promise<void>;
   readonly end: () => Promise<void>;
@@ -22,6 +24,7 @@ export interface MeasuredControlPlane {
 const CONTROL_PLANE = fileURLToPath(new URL("../../../control-plane/main.ts", import.meta.url));
 const CLIENTS = fileURLToPath(new URL("clients.ts", import.meta.url));
 const TICKS_PER_SECOND = 100;
+const SETTLE_MS = 120_000;
 
 /** Starts the control plane on a folder; `profile`: a folder for a CPU profile of its whole life. */
 export async function startControlPlane(folder: string, stateFolder: string, profile?: string): Promise<MeasuredControlPlane> {
@@ -39,7 +42,10 @@ export async function startControlPlane(folder: string, stateFolder: string, pro
   const child = fork(CONTROL_PLANE, args, { execArgv, stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const pid = child.pid ?? 0;
   const listeners = new Set<(message: ControlPlaneMessage) => void>();
+  let [proxies, revision]: [readonly ProxyState[], number] = [[], 0];
   child.on("message", (message: ControlPlaneMessage) => {
+    if (message.kind === "proxies") proxies = message.proxies;
+    if (message.kind === "published") revision = message.revision;
     for (const listener of [...listeners]) listener(message);
   });
   const next = <Value>(accept: (message: ControlPlaneMessage) => Value | undefined): Promise<Value> =>
@@ -60,6 +66,14 @@ export async function startControlPlane(folder: string, stateFolder: string, pro
     run: (message) => child.send(message),
     cpuSeconds: () => cpuSeconds(pid),
     memory: () => memory(pid),
+    settled: async (connected) => {
+      const open = () => proxies.filter((proxy) => proxy.connected);
+      const reached = () => open().length === connected && open().every(({ ackedRevision }) => ackedRevision >= revision);
+      for (const endMs = Date.now() + SETTLE_MS; !reached(); ) {
+        if (Date.now() > endMs) throw new Error(`${open().length} proxies are connected, and not ${connected}, or they are not up to date`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    },
     published: (sequence) => next((message) => (message.kind === "published" && message.sequence >= sequence ? true : undefined)).then(() => undefined),
     end: () => ended(child),
   };
