@@ -26,6 +26,9 @@ const hosts = [desiredHost("orders", [80])];
 const pod = { nodeSelector: { "topology.kubernetes.io/zone": "ap-northeast-2a" }, terminationGracePeriodSeconds: 5 };
 const product = (digest = "1", replicas = 1) => desiredWorkload("product", { pod, digest, replicas });
 
+/** A generous limit for what is awaited. */
+const WAIT = { timeout: 20_000, interval: 20 };
+
 describe.runIf(process.platform === "linux")("runner", () => {
   let base: string;
   let folder: string;
@@ -135,11 +138,11 @@ describe.runIf(process.platform === "linux")("runner", () => {
     const missing = { image: "product", command: ["/no/such/program"] };
     await start(desiredOfParts({ workloads: [other, product()], hosts, images: [missing] }));
     const diagnosed = () => events.findLast((event) => event.event === "diagnostics")?.diagnostics.map(({ code }) => code);
-    expect(diagnosed()).toEqual(["WEFT0601", "WEFT0603"]);
+    await expect.poll(diagnosed, WAIT).toEqual(["WEFT0601", "WEFT0603"]);
     await desire(desiredOfParts({ workloads: [other, product("2")], hosts, images: [image, { ...image, image: "other" }] }));
     await until(() => states().includes("product-1 ready") || states().includes("product-2 ready"));
     await until(() => states().includes("other-1 ready"));
-    expect(diagnosed()).toEqual([]);
+    await expect.poll(diagnosed, WAIT).toEqual([]);
   });
 
   it("answers for a stub as it is declared, without a sidecar", async () => {
