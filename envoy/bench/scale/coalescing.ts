@@ -2,15 +2,17 @@
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startClients, startControlPlane } from "./processes.ts";
+import { type MeasuredControlPlane, startClients, startControlPlane } from "./processes.ts";
 import { meshOfSize, serviceFile, serviceYaml } from "./service-mesh.ts";
 
 export interface Coalesced {
   readonly edits: number;
   /** From the last edit until the last stream had taken it. */
   readonly lastLiveMs: number;
-  /** Responses that one stream has taken for all of the edits. */
-  readonly responsesPerStream: number;
+  /** Resources that one stream has taken for all of the edits. */
+  readonly resourcesPerStream: number;
+  /** What a fresh control plane, that has read the folder as it is now, finds to send to the streams: 0 only where the last edit has reached them all. */
+  readonly leftBehind: number;
 }
 
 const PROXIES = 3;
@@ -23,16 +25,19 @@ export async function editsInARow(edits: number, overMs: number): Promise<Coales
   await mkdir(folder);
   const { files, instances, proxies } = meshOfSize({ services: SERVICES, proxies: PROXIES, scope: "unscoped" });
   for (const [path, text] of files) await writeFile(join(folder, path), text);
-  const controlPlane = await startControlPlane(folder, base);
   const clients = startClients();
-  try {
-    const ready = controlPlane.published(1);
-    controlPlane.run({ kind: "running", sequence: 1, instances, proxies });
+  const ids = proxies.map(({ id }) => id);
+  const serve = async (): Promise<MeasuredControlPlane> => {
+    const started = await startControlPlane(folder, base);
+    const ready = started.published(1);
+    started.run({ kind: "running", sequence: 1, instances, proxies });
     await ready;
-    clients.open(
-      controlPlane.xdsPort,
-      proxies.map(({ id }) => id),
-    );
+    clients.open(started.xdsPort, ids);
+    await started.settled(ids.length);
+    return started;
+  };
+  let controlPlane = await serve();
+  try {
     await clients.report({ quietMs: 1_000, atLeast: PROXIES });
     const startedAtMs = Date.now();
     for (let edit = 1; edit <= edits; edit++) {
@@ -44,7 +49,11 @@ export async function editsInARow(edits: number, overMs: number): Promise<Coales
     }
     const lastAtMs = Date.now();
     const { lastAtMs: takenAtMs, resources, streams } = await clients.report({ quietMs: 3_000, atLeast: PROXIES });
-    return { edits, lastLiveMs: Math.max(0, takenAtMs - lastAtMs), responsesPerStream: resources / Math.max(1, streams) };
+    clients.close();
+    await controlPlane.end();
+    controlPlane = await serve();
+    const { resources: leftBehind } = await clients.report({ quietMs: 0, atLeast: 0 });
+    return { edits, lastLiveMs: takenAtMs - lastAtMs, resourcesPerStream: resources / Math.max(1, streams), leftBehind };
   } finally {
     await clients.end();
     await controlPlane.end();
