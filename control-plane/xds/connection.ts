@@ -153,27 +153,28 @@ export class Connection {
   private write(): void {
     if (this.closed || this.state === undefined) return;
     try {
+      let askedAtMs = this.clock.nowMs();
       while (!this.blocked) {
-        const response = nextResponse(this.state, this.clock.nowMs());
+        askedAtMs = this.clock.nowMs();
+        const response = nextResponse(this.state, askedAtMs);
         if (response === undefined) break;
         const bytes = encodeResponse(response);
         this.sizeBytes += bytes.length;
         this.blocked = !this.call.write(bytes);
       }
-      this.wakeLater(this.state);
+      this.wakeLater(this.state, askedAtMs);
       this.events.onProgress(this);
     } catch (error) {
       this.fail(error);
     }
   }
 
-  private wakeLater(state: StreamState): void {
+  /** `askedAtMs`, not the time now: a removal that falls due between the two would wait for ever. */
+  private wakeLater(state: StreamState, askedAtMs: number): void {
     this.cancelWake?.();
     this.cancelWake = undefined;
-    const dueMs = wakeAtMs(state);
-    const delayMs = dueMs === undefined ? undefined : dueMs - this.clock.nowMs();
-    // What is overdue waits for an answer of the proxy, not for the time.
-    if (delayMs !== undefined && delayMs > 0) this.cancelWake = this.clock.after(delayMs, () => this.write());
+    const dueMs = wakeAtMs(state, askedAtMs);
+    if (dueMs !== undefined) this.cancelWake = this.clock.after(Math.max(0, dueMs - this.clock.nowMs()), () => this.write());
   }
 
   private fail(error: unknown): void {

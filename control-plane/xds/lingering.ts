@@ -35,10 +35,13 @@ export function isDue(stream: StreamState, type: XdsType, name: string, nowMs: n
   return type !== "cluster" || (changesOf(stream, "route").gone.size === 0 && changesOf(stream, "virtualHost").gone.size === 0);
 }
 
-/** When the next removal falls due, in the clock's milliseconds; undefined when nothing lingers. */
-export function nextDueMs(stream: StreamState): number | undefined {
+/** When the next removal after `nowMs` falls due, in the clock's milliseconds; undefined when none does. */
+export function nextDueMs(stream: StreamState, nowMs: number): number | undefined {
   let earliest: number | undefined;
-  for (const since of stream.lingering.values()) earliest = Math.min(earliest ?? Number.POSITIVE_INFINITY, dueMs(stream, since));
+  for (const since of stream.lingering.values()) {
+    const due = dueMs(stream, since);
+    if (due > nowMs) earliest = Math.min(earliest ?? Number.POSITIVE_INFINITY, due);
+  }
   return earliest;
 }
 

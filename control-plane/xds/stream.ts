@@ -53,9 +53,12 @@ export function nextResponse(stream: StreamState, nowMs: number): DeltaResponse 
   return response;
 }
 
-/** When {@link nextResponse} must be asked again though nothing comes in: the earliest delayed removal. */
-export function wakeAtMs(stream: StreamState): number | undefined {
-  return nextDueMs(stream);
+/**
+ * When {@link nextResponse} must be asked again though nothing comes in: the earliest delayed removal after the time at which it was asked last.
+ * What was due by then and was not sent waits for an answer of the client, not for the time.
+ */
+export function wakeAtMs(stream: StreamState, askedAtMs: number): number | undefined {
+  return nextDueMs(stream, askedAtMs);
 }
 
 function firstResponse(stream: StreamState, nowMs: number): DeltaResponse | undefined {
