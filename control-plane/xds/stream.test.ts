@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { TranslatedResource } from "../translate/resource.ts";
 import { contentOf, testResource } from "./fake-envoy.ts";
-import { receiveRequest } from "./stream.ts";
+import { receiveRequest, wakeAtMs } from "./stream.ts";
 import { StreamUnderTest } from "./stream-under-test.ts";
 import type { DeltaRequest } from "./wire.ts";
 
@@ -120,6 +120,15 @@ describe("order (rule 1)", () => {
     test.settle();
     expect(test.lines()).toEqual(["-virtualHost http-routes/api", "-cluster api"]);
     expect(test.envoy.complaints).toEqual([]);
+  });
+
+  it("wakes for a removal that falls due after the stream was asked last, however late it looks at the clock", () => {
+    const test = streamWith(MESH);
+    test.publish(without(MESH, "api", "api-endpoints", "http-routes/api"));
+    test.settle();
+    const dueMs = test.nowMs + 15_000;
+    expect(wakeAtMs(test.state, dueMs - 0.001)).toBe(dueMs);
+    expect(wakeAtMs(test.state, dueMs)).toBeUndefined();
   });
 
   it("waits for requests in the fault delay of a route that is gone, also when its cluster goes in a later edit", () => {
