@@ -5,8 +5,8 @@ export default defineConfig({
   test: {
     include: ["filter/**/*.test.ts", "control-plane/**/*.test.ts", "envoy/**/*.test.ts", "kind-cluster/**/*.test.ts"],
     exclude: ["**/node_modules/**", ...(process.env.WEFT_SLOW === "1" ? [] : ["**/*.slow.test.ts"])],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     maxWorkers: 2,
   },
 });
