@@ -3,9 +3,7 @@
 import type { Logger } from "pino";
 import { createRevisionLog, resourceStatuses } from "./admin/resource-status.ts";
 import { type AdminRoutes, startAdminServer } from "./admin/server.ts";
-import { type IdentityOptions, type MeshIdentity, startMeshIdentity } from "./ca/mesh-identity.ts";
-import { desiredOf } from "./local/desired.ts";
-import type { ControlPlaneMessage, RunnerMessage } from "./local/protocol.ts";
+import type { MeshIdentity, OpenIdentity } from "./ca/mesh-identity.ts";
 import { buildMesh } from "./mesh/build.ts";
 import { namedCertificateFiles } from "./mesh/certificate-files.ts";
 import type { Instance, Proxy } from "./mesh/instance.ts";
@@ -18,49 +16,88 @@ import { EMPTY_QUARANTINE, type Quarantine, quarantined } from "./snapshot/quara
 import { removalDelayMs } from "./snapshot/removal-delay.ts";
 import { type ProxySecrets, renewSecrets } from "./snapshot/secrets.ts";
 import { buildSnapshot, type Snapshot } from "./snapshot/snapshot.ts";
-import { absentFiles } from "./source/absent-files.ts";
-import { watchDirectory } from "./source/directory.ts";
-import { loadLastGood, saveLastGood } from "./source/last-good-file.ts";
+import type { LastGoodStore } from "./source/last-good-file.ts";
 import { type ParsedFile, parseFile } from "./source/parse-file.ts";
+import type { OpenSource } from "./source/source.ts";
 import { type TranslationMemory, translate } from "./translate/translate.ts";
 import { effectiveResources } from "./validate/effective.ts";
 import { atMostEvery, systemClock } from "./xds/clock.ts";
+import type { ProxyReport } from "./xds/proxy-state.ts";
 import { startXdsServer } from "./xds/server.ts";
 
-/** The runner hears of proxies this often at most. */
+/** Whoever listens hears of proxies this often at most. */
 const TELL_PROXIES_MS = 20;
 
 /** Services are `<name>.<namespace>.svc.<domain>`. */
 const CLUSTER_DOMAIN = "cluster.local";
 
 export interface ControlPlaneOptions {
-  /** Absolute path of the folder of YAML. */
-  readonly folder: string;
+  /** Where the resources' texts come from. */
+  readonly openSource: OpenSource;
   /** Where the last good state is kept. */
-  readonly lastGoodPath: string;
+  readonly lastGood: LastGoodStore;
+  /** Address to serve proxies at. Default: loopback. */
+  readonly xdsHost?: string;
   /** 0: chosen by the system. */
   readonly xdsPort: number;
+  /** Of the admin API, on loopback. Default: chosen by the system. */
+  readonly adminPort?: number;
   /** Whom proxies trust, and how they prove themselves. "plaintext": nobody proves anything, for tests alone. */
-  readonly identity: IdentityOptions | "plaintext";
+  readonly identity: OpenIdentity | "plaintext";
+  /** Which of the files that resources name are known not to be there; absent where the proxies run on other machines. */
+  readonly absentFiles?: (paths: readonly string[], former: ReadonlySet<string>) => ReadonlySet<string>;
+  /** Rest after a publication, as a multiple of the time that it took: what changes meanwhile is published together. Default: 0. */
+  readonly restFactor?: number;
   readonly wasm: Uint8Array;
   /** For tests only: a filter that can be made to trap. */
   readonly testFilter?: "trap";
   /** For tests only, the negative control of edits under load: files count as they come, and nothing outlives what named it. */
   readonly testEdits?: "unordered";
   readonly logger: Logger;
-  readonly send: (message: ControlPlaneMessage) => void;
+  readonly events: ControlPlaneEvents;
 }
 
-export interface ControlPlane {
-  readonly receive: (message: RunnerMessage) => void;
-  readonly close: () => Promise<void>;
+/** What whoever started the control plane is told. Nothing is done before a call returns. */
+export interface ControlPlaneEvents {
+  readonly onListening: (ports: { readonly xdsPort: number; readonly adminPort: number }) => void;
+  /** Before any proxy is sent it. */
+  readonly onPublished: (publication: Publication) => void;
+  /** Some proxy's state has changed. */
+  readonly onProxies: (proxies: readonly ProxyReport[]) => void;
 }
 
-/** What runs, as the runner said it last. */
-interface Running {
+/** One snapshot, with what it was made of. */
+export interface Publication {
+  readonly revision: number;
+  /** Of {@link Running}: what ran up to it is in the snapshot. */
+  readonly sequence: number;
+  /** Files whose change led to it, sorted; empty where only what runs has changed. */
+  readonly files: readonly string[];
+  /** When the first of those changes was seen, in milliseconds of the Unix epoch. */
+  readonly changedAtMs: number;
+  readonly resources: Resources;
+  readonly mesh: Mesh;
+  readonly snapshot: Snapshot;
+  /** All that stand now, in the order of a report. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** What runs, as somebody said it last. */
+export interface Running {
   readonly sequence: number;
   readonly instances: readonly Instance[];
   readonly proxies: readonly Proxy[];
+}
+
+export interface ControlPlane {
+  readonly setRunning: (running: Running) => void;
+  /** Certificates of the mesh; undefined in plaintext. */
+  readonly identity: MeshIdentity | undefined;
+  /** How far each proxy is. */
+  readonly proxies: () => readonly ProxyReport[];
+  /** What the admin API answers. */
+  readonly answers: AdminRoutes;
+  readonly close: () => Promise<void>;
 }
 
 /** Changes that the next snapshot answers. */
@@ -69,11 +106,11 @@ interface Due {
   changedAtMs: number | undefined;
 }
 
-/** Reads the folder, listens for proxies, and goes on until closed. Rejects when the folder cannot be read or a port not be bound. */
+/** Reads the source, listens for proxies, and goes on until closed. Rejects when the source cannot be read or a port not be bound. */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { logger, send } = options;
+  const { logger, events, restFactor = 0 } = options;
   let files: ReadonlyMap<string, ParsedFile> = new Map();
-  let lastGood = await loadLastGood(options.lastGoodPath);
+  let lastGood = await options.lastGood.load();
   let running: Running = { sequence: 0, instances: [], proxies: [] };
   let formerMesh: Mesh | undefined;
   let absent: ReadonlySet<string> = new Set();
@@ -81,11 +118,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   let snapshot: Snapshot | undefined;
   let quarantine: Quarantine = EMPTY_QUARANTINE;
   const generations = new Map<string, number>();
-  // Larger than any of a former control plane of this mesh, so that the runner need not know which one an answer belongs to.
+  // Larger than any of a former control plane of this mesh, so that whoever listens need not know which one an answer belongs to.
   let revision = Date.now();
   let due: Due = { files: new Set(), changedAtMs: undefined };
   let scheduled = false;
-  const said = { desired: "", diagnostics: "" };
+  let closed = false;
+  /** When the next publication may begin. */
+  let restedAtMs = 0;
   const revisions = createRevisionLog();
   /** What was published last, for the admin API. */
   let serving: { readonly resources: Resources; readonly diagnostics: readonly Diagnostic[] } | undefined;
@@ -93,14 +132,17 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const schedule = (): void => {
     if (scheduled) return;
     scheduled = true;
-    setImmediate(() => {
+    const begin = (): void => {
       scheduled = false;
-      publish();
-    });
+      if (!closed) publish();
+    };
+    const restMs = restedAtMs - performance.now();
+    if (restMs > 0) setTimeout(begin, restMs);
+    else setImmediate(begin);
   };
 
   // All at once: a thousand proxies that ACK one by one would each have all thousand told.
-  const tellProxies = atMostEvery(systemClock, TELL_PROXIES_MS, () => send({ kind: "proxies", proxies: xds.state() }));
+  const tellProxies = atMostEvery(systemClock, TELL_PROXIES_MS, () => events.onProxies(xds.state()));
 
   const joinSecrets = createSecretJoiner();
   let credentials: ReadonlyMap<string, ReturnType<typeof gatewaySecrets>> = new Map();
@@ -117,8 +159,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const identity: MeshIdentity | undefined =
     options.identity === "plaintext"
       ? undefined
-      : await startMeshIdentity({
-          ...options.identity,
+      : await options.identity({
           logger,
           proxies: () => running.proxies,
           secretsHeld: (proxyId) => xds.secretsHeld(proxyId),
@@ -126,7 +167,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
           onServerCertificate: (certificate) => xds.replaceCertificate(certificate),
         });
   const xds = await startXdsServer({
-    host: "127.0.0.1",
+    host: options.xdsHost ?? "127.0.0.1",
     port: options.xdsPort,
     logger,
     clock: systemClock,
@@ -146,7 +187,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const publish = (): void => {
     const startedMs = performance.now();
     const effective = effectiveResources(files, options.testEdits === "unordered" ? { ...lastGood, settled: [] } : lastGood);
-    absent = absentFiles(namedCertificateFiles(effective.resources), absent);
+    absent = options.absentFiles?.(namedCertificateFiles(effective.resources), absent) ?? absent;
     const { instances, proxies } = running;
     const input = { resources: effective.resources, instances, proxies, domain: CLUSTER_DOMAIN, absentFiles: absent };
     const mesh = shareMesh(formerMesh, buildMesh(input));
@@ -172,32 +213,26 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     due = { files: new Set(), changedAtMs: undefined };
     // Before what is published is ACKed: a refused edit changes nothing, so that would be at once, and its author reads the two in this order.
     const diagnostics = distinct([...effective.diagnostics, ...mesh.diagnostics, ...snapshot.diagnostics]);
-    tellChanged("diagnostics", { kind: "diagnostics", diagnostics });
     revisions.note(effective.resources, revision);
     serving = { resources: effective.resources, diagnostics };
-    send({
-      kind: "published",
+    events.onPublished({
       revision,
       sequence: running.sequence,
       files: [...answered.files].sort(),
       changedAtMs: answered.changedAtMs ?? Date.now(),
-      proxies: [...snapshot.proxies.keys()],
+      resources: effective.resources,
+      mesh,
+      snapshot,
+      diagnostics,
     });
     xds.publish(snapshot);
-    tellChanged("desired", { kind: "desired", desired: desiredOf(options.folder, effective.resources, mesh) });
     if (effective.lastGood !== lastGood) {
       lastGood = effective.lastGood;
-      saveLastGood(options.lastGoodPath, lastGood).catch((error: Error) => logger.error({ error: error.message }, "the last good state could not be saved"));
+      options.lastGood.save(lastGood).catch((error: Error) => logger.error({ error: error.message }, "the last good state could not be saved"));
     }
-    logger.info({ revision, proxies: snapshot.proxies.size, elapsedMs: Math.round(performance.now() - startedMs) }, "published");
-  };
-
-  /** Sends what differs from what was said last. */
-  const tellChanged = (kind: "desired" | "diagnostics", message: ControlPlaneMessage): void => {
-    const text = JSON.stringify(message);
-    if (said[kind] === text) return;
-    said[kind] = text;
-    send(message);
+    const elapsedMs = performance.now() - startedMs;
+    restedAtMs = startedMs + elapsedMs * (1 + restFactor);
+    logger.info({ revision, proxies: snapshot.proxies.size, elapsedMs: Math.round(elapsedMs) }, "published");
   };
 
   /** Only files whose text has changed are parsed again. */
@@ -208,58 +243,43 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     );
   };
 
-  const directory = await watchDirectory({
-    folder: options.folder,
+  const source = await options.openSource({
     onChange: (texts, changed, changedAtMs) => {
       take(texts);
       for (const file of changed) due.files.add(file);
       due.changedAtMs ??= changedAtMs;
       schedule();
     },
-    onError: (error) => logger.error({ error: error.message }, "the folder cannot be watched"),
+    onError: (error) => logger.error({ error: error.message }, "what the mesh is made of cannot be watched"),
   });
-  take(directory.files);
+  take(source.files);
 
-  const admin = await startAdminServer({ port: 0, logger, routes: adminRoutes() });
-  send({ kind: "listening", xdsPort: xds.port, adminPort: admin.port });
+  const answers: AdminRoutes = {
+    "/proxies": () => xds.state(),
+    "/diagnostics": () => snapshot?.diagnostics ?? [],
+    "/resources": () =>
+      snapshot === undefined || serving === undefined ? [] : resourceStatuses(serving.resources, revisions, snapshot, xds.state(), serving.diagnostics),
+  };
+  const admin = await startAdminServer({ port: options.adminPort ?? 0, logger, routes: answers });
+  events.onListening({ xdsPort: xds.port, adminPort: admin.port });
   publish();
 
-  function answerCertificates({ id, rotate }: Extract<RunnerMessage, { kind: "certificates" }>): void {
-    if (identity === undefined) {
-      send({ kind: "certificates", id, error: "this mesh has no certificates: its control plane was started in plaintext" });
-      return;
-    }
-    const { certificates } = identity;
-    (rotate === undefined ? Promise.resolve() : identity.rotate(rotate)).then(
-      () => send({ kind: "certificates", id, certificates: certificates() }),
-      (error: Error) => send({ kind: "certificates", id, error: error.message }),
-    );
-  }
-
-  function adminRoutes(): AdminRoutes {
-    return {
-      "/proxies": () => xds.state(),
-      "/diagnostics": () => snapshot?.diagnostics ?? [],
-      "/resources": () =>
-        snapshot === undefined || serving === undefined ? [] : resourceStatuses(serving.resources, revisions, snapshot, xds.state(), serving.diagnostics),
-    };
-  }
-
   return {
-    receive: (message) => {
-      if (message.kind === "running") {
-        const { instances, proxies } = running;
-        running = {
-          sequence: message.sequence,
-          instances: shareMembers(instances, message.instances, ({ namespace, name }) => `${namespace}/${name}`),
-          proxies: shareMembers(proxies, message.proxies, ({ id }) => id),
-        };
-        schedule();
-      } else answerCertificates(message);
+    setRunning: ({ sequence, instances, proxies }) => {
+      running = {
+        sequence,
+        instances: shareMembers(running.instances, instances, ({ namespace, name }) => `${namespace}/${name}`),
+        proxies: shareMembers(running.proxies, proxies, ({ id }) => id),
+      };
+      schedule();
     },
+    identity,
+    proxies: () => xds.state(),
+    answers,
     close: async () => {
+      closed = true;
       await identity?.close();
-      await directory.close();
+      await source.close();
       await admin.close();
       await xds.close();
     },

@@ -4,8 +4,13 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import pino from "pino";
 import { buildFilter } from "../filter/build.ts";
+import { type OpenIdentity, startMeshIdentity } from "./ca/mesh-identity.ts";
 import { startControlPlane } from "./control-plane.ts";
-import type { ControlPlaneMessage, RunnerMessage } from "./local/protocol.ts";
+import type { ControlPlaneMessage } from "./local/protocol.ts";
+import { runnerEvents, runnerReceiver } from "./local/runner-link.ts";
+import { absentFiles } from "./source/absent-files.ts";
+import { lastGoodFile } from "./source/last-good-file.ts";
+import { folderSource } from "./source/source.ts";
 
 const { values } = parseArgs({
   options: {
@@ -28,17 +33,18 @@ const send = (message: ControlPlaneMessage): void => {
   if (process.connected) process.send?.(message);
 };
 const controlPlane = await startControlPlane({
-  folder,
-  lastGoodPath,
+  openSource: folderSource(folder),
+  lastGood: lastGoodFile(lastGoodPath),
+  absentFiles,
   xdsPort: Number(xdsPort),
-  identity: identity === undefined ? "plaintext" : { folder: identity, ...identityOf(process.env) },
+  identity: identity === undefined ? "plaintext" : identityIn(identity),
   wasm: await readFile((await buildFilter()).path),
   ...(process.env.WEFT_TEST_FILTER === "trap" ? { testFilter: "trap" } : {}),
   ...(process.env.WEFT_TEST_EDITS === "unordered" ? { testEdits: "unordered" as const } : {}),
   logger,
-  send,
+  events: runnerEvents(folder, send),
 });
-process.on("message", (message: RunnerMessage) => controlPlane.receive(message));
+process.on("message", runnerReceiver(controlPlane, send));
 // Without its runner nobody would end it.
 process.on("disconnect", () => process.exit(0));
 process.on("SIGTERM", async () => {
@@ -47,6 +53,10 @@ process.on("SIGTERM", async () => {
 });
 // Ctrl-C reaches the whole group; the runner ends its children in order.
 process.on("SIGINT", () => undefined);
+
+function identityIn(folder: string): OpenIdentity {
+  return (context) => startMeshIdentity({ folder, ...identityOf(process.env), ...context });
+}
 
 /** A mesh of its own root, 24 hours for a certificate, unless told otherwise. */
 function identityOf({ WEFT_CA, WEFT_CERTIFICATE_SECONDS }: NodeJS.ProcessEnv): { external?: string; lifetimeMs?: number } {

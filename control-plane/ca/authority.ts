@@ -6,7 +6,7 @@ import type { Logger } from "../xds/connection.ts";
 import type { SecretSource } from "../xds/secret-source.ts";
 import { type KeptAuthority, loadAuthority, saveAuthority } from "./authority-file.ts";
 import { createRoot, type Issuer, issueLeaf, type Leaf } from "./certificates.ts";
-import { readExternalIssuer } from "./external-issuer.ts";
+import { type ExternalIssuerReader, issuerAt } from "./external-issuer.ts";
 import { firstAuthority, issueServer, USUAL_LIFETIME_MS } from "./first-authority.ts";
 import { authorityPath, rootsPath } from "./paths.ts";
 import { writePrivateFile } from "./private-file.ts";
@@ -23,8 +23,8 @@ const ROTATION_POLL_MS = 250;
 export interface MeshAuthorityOptions {
   /** Where roots and keys are kept. */
   readonly identityFolder: string;
-  /** A folder of `tls.crt`, `tls.key`, `ca.crt`, or a Secret document: the issuer is somebody else's. Default: a root of the mesh's own. */
-  readonly external?: string;
+  /** A folder of `tls.crt`, `tls.key`, `ca.crt`, or a Secret document, or a reader: the issuer is somebody else's. Default: a root of the mesh's own. */
+  readonly external?: string | ExternalIssuerReader;
   /** Of a leaf, in milliseconds. Default: 24 hours. */
   readonly lifetimeMs?: number;
   readonly clock: Clock;
@@ -61,7 +61,8 @@ export interface MeshAuthority extends SecretSource {
 export async function startMeshAuthority(options: MeshAuthorityOptions): Promise<MeshAuthority> {
   const { identityFolder, clock, epochMs, logger, lifetimeMs = USUAL_LIFETIME_MS } = options;
   const path = authorityPath(identityFolder);
-  const kept = await keptAuthority(options);
+  const external = typeof options.external === "string" ? issuerAt(options.external) : options.external;
+  const kept = await keptAuthority(options, external);
   let authority = kept.authority;
   let server: Leaf;
   let said = "";
@@ -127,8 +128,8 @@ export async function startMeshAuthority(options: MeshAuthorityOptions): Promise
     await renewServer();
   };
   const nextGeneration = (): number => Math.max(...authority.issuers.map(({ generation }) => generation)) + 1;
-  const readExternal = async (external: string): Promise<void> => {
-    const read = await readExternalIssuer(external, epochMs());
+  const readExternal = async (reader: ExternalIssuerReader): Promise<void> => {
+    const read = await reader.read(epochMs());
     if (closed) return;
     if (read.kind === "problem") {
       if (said !== read.text) logger.error({ reason: read.text }, "the external issuer is not taken over; the former one goes on");
@@ -141,7 +142,7 @@ export async function startMeshAuthority(options: MeshAuthorityOptions): Promise
   /** One step at a time: a poll that takes long holds up the next. */
   const poll = (): void => {
     const everyMs = isRotating(authority) ? ROTATION_POLL_MS : EXTERNAL_POLL_MS;
-    if (closed || (options.external === undefined && !isRotating(authority))) {
+    if (closed || (external === undefined && !isRotating(authority))) {
       polling = false;
       return;
     }
@@ -157,7 +158,7 @@ export async function startMeshAuthority(options: MeshAuthorityOptions): Promise
   const step = async (): Promise<void> => {
     const next = advance(authority, bundleVersion(bundleOf(authority)), options.holdings(), epochMs(), lifetimeMs);
     if (next !== authority) await enter(next);
-    if (options.external !== undefined) await readExternal(options.external);
+    if (external !== undefined) await readExternal(external);
   };
 
   server = kept.server !== undefined && serverDueMs(kept.server) > epochMs() ? kept.server : await makeServer();
@@ -175,8 +176,7 @@ export async function startMeshAuthority(options: MeshAuthorityOptions): Promise
     renewLeaves: () => leaves.renew(() => false),
     trustDomainChanged: () => leaves.renew(() => false),
     rotateRoot: async () => {
-      if (options.external !== undefined)
-        throw new Error(`the root of this mesh is not its own. Fix: change what ${options.external} holds; it is taken over at once`);
+      if (external !== undefined) throw new Error(`the root of this mesh is not its own. Fix: change what ${external.place} holds; it is taken over at once`);
       if (isRotating(authority)) throw new Error("a root rotation is under way. Fix: wait for its end: `weft cert show` names the roots");
       await enter(announce(authority, await createRoot(nextGeneration(), epochMs()), epochMs()));
       if (!polling) poll();
@@ -192,11 +192,14 @@ export async function startMeshAuthority(options: MeshAuthorityOptions): Promise
 }
 
 /** What is on disk; where there is nothing, what comes first. An issuer of somebody else's that comes later takes over by rotation. */
-async function keptAuthority({ external, identityFolder, epochMs, lifetimeMs }: MeshAuthorityOptions): Promise<KeptAuthority> {
+async function keptAuthority(
+  { identityFolder, epochMs, lifetimeMs }: MeshAuthorityOptions,
+  external: ExternalIssuerReader | undefined,
+): Promise<KeptAuthority> {
   if (external === undefined) return firstAuthority(identityFolder, epochMs(), lifetimeMs);
   const kept = await loadAuthority(authorityPath(identityFolder));
   if (kept !== undefined) return kept;
-  const read = await readExternalIssuer(external, epochMs());
+  const read = await external.read(epochMs());
   if (read.kind === "problem") throw new Error(`the external issuer cannot be used: ${read.text}`);
   return { authority: authorityOf({ ...read.issuer, generation: 1 }, epochMs()) };
 }

@@ -19,6 +19,18 @@ export interface TlsTexts {
 
 export type ExternalIssuer = { readonly kind: "issuer"; readonly issuer: Omit<Issuer, "generation"> } | { readonly kind: "problem"; readonly text: string };
 
+/** Reads an issuer from where somebody else keeps it. Never rejects: what is written just now is read again later. */
+export interface ExternalIssuerReader {
+  /** Where that is, for people. */
+  readonly place: string;
+  readonly read: (nowMs: number) => Promise<ExternalIssuer>;
+}
+
+/** A reader of a path: see {@link readExternalIssuer}. */
+export function issuerAt(path: string): ExternalIssuerReader {
+  return { place: path, read: (nowMs) => readExternalIssuer(path, nowMs) };
+}
+
 const secretDocument = z.object({ kind: z.literal("Secret"), ...secretFields });
 
 /** Reads a folder of three files, or a file that holds a Secret. Never rejects: a Secret that is written just now is read again later. */

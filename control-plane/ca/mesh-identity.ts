@@ -3,6 +3,7 @@ import type { CertificateRow } from "../local/protocol.ts";
 import type { Proxy } from "../mesh/instance.ts";
 import type { ProxySecrets } from "../snapshot/secrets.ts";
 import { LEAF_SECRET, ROOTS_SECRET } from "../translate/names.ts";
+import type { Authenticate } from "../xds/authentication.ts";
 import { systemClock } from "../xds/clock.ts";
 import type { Logger } from "../xds/connection.ts";
 import type { SecretSource } from "../xds/secret-source.ts";
@@ -10,6 +11,7 @@ import type { XdsSecurity } from "../xds/server.ts";
 import { startMeshAuthority } from "./authority.ts";
 import { certificateRows } from "./certificate-rows.ts";
 import type { Leaf } from "./certificates.ts";
+import type { ExternalIssuerReader } from "./external-issuer.ts";
 import { USUAL_TRUST_DOMAIN } from "./first-authority.ts";
 import { tokenKeyPath } from "./paths.ts";
 import type { Holdings } from "./rotation.ts";
@@ -20,11 +22,16 @@ import { createTokenVerifier, loadTokenKey } from "./token.ts";
 export interface IdentityOptions {
   /** Where roots and keys are kept, below the mesh's state folder. */
   readonly folder: string;
-  /** A folder of `tls.crt`, `tls.key`, `ca.crt`, or a Secret document. Default: a root of the mesh's own. */
-  readonly external?: string;
+  /** A folder of `tls.crt`, `tls.key`, `ca.crt`, or a Secret document; or what reads an issuer from elsewhere. Default: a root of the mesh's own. */
+  readonly external?: string | ExternalIssuerReader;
   /** Of a certificate, in milliseconds. Default: 24 hours. */
   readonly lifetimeMs?: number;
+  /** How proxies prove themselves. Default: by tokens that are signed with a key of the mesh's own. */
+  readonly authenticate?: Authenticate;
 }
+
+/** Starts a mesh's identity with what the control plane knows. */
+export type OpenIdentity = (context: Omit<MeshIdentityOptions, keyof IdentityOptions>) => Promise<MeshIdentity>;
 
 /** What a proxy's newest stream is known to hold. */
 export type SecretsHeld = (proxyId: string) => { readonly connected: boolean; readonly versions: ReadonlyMap<string, string> | undefined };
@@ -75,7 +82,7 @@ export async function startMeshIdentity(options: MeshIdentityOptions): Promise<M
         fingerprint: parseLeafVersion(versions?.get(LEAF_SECRET) ?? "")?.fingerprint ?? "",
       };
     });
-  const [authority, tokenKey] = await Promise.all([
+  const [authority, authenticate] = await Promise.all([
     startMeshAuthority({
       identityFolder: folder,
       ...(options.external === undefined ? {} : { external: options.external }),
@@ -89,10 +96,10 @@ export async function startMeshIdentity(options: MeshIdentityOptions): Promise<M
       onChange: options.onChange,
       onServerCertificate: options.onServerCertificate,
     }),
-    loadTokenKey(tokenKeyPath(folder)),
+    options.authenticate ?? loadTokenKey(tokenKeyPath(folder)).then((key) => createTokenVerifier(key, Date.now)),
   ]);
   return {
-    server: { security: { certificate: authority.server(), authenticate: createTokenVerifier(tokenKey, Date.now) }, secrets: authority, identityOf },
+    server: { security: { certificate: authority.server(), authenticate }, secrets: authority, identityOf },
     secretsOf: authority.secretsOf,
     setTrustDomain: (next) => {
       if (next === trustDomain) return;

@@ -4,6 +4,17 @@ import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { EMPTY_LAST_GOOD, type LastGood, type RememberedResource } from "../model/last-good.ts";
 
+/** Where the last good state outlives the process. */
+export interface LastGoodStore {
+  readonly load: () => Promise<LastGood>;
+  readonly save: (lastGood: LastGood) => Promise<void>;
+}
+
+/** A file on disk. */
+export function lastGoodFile(path: string): LastGoodStore {
+  return { load: () => loadLastGood(path), save: (lastGood) => saveLastGood(path, lastGood) };
+}
+
 /** Reads what {@link saveLastGood} wrote. A file that is missing or damaged counts as none: the folder itself is then all that is known. */
 export async function loadLastGood(path: string): Promise<LastGood> {
   let text: string;
