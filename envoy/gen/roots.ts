@@ -73,4 +73,6 @@ export const ROOT_PROTOS: readonly string[] = [
   "envoy/extensions/access_loggers/filters/cel/v3/cel.proto",
   "envoy/extensions/access_loggers/stats/v3/stats.proto",
   "envoy/extensions/access_loggers/stream/v3/stream.proto",
+  "envoy/extensions/matching/actions/transform_stat/v3/transform_stat.proto",
+  "envoy/extensions/matching/common_inputs/stats/v3/stats.proto",
 ];

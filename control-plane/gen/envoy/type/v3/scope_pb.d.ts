@@ -7,7 +7,10 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_envoy_type_v3_scope: GenFile;
 
 export declare type Scope = Message<"envoy.type.v3.Scope"> & {
+  maxCounters?: number;
+  maxHistograms?: number;
   prefix: string;
+  sharingName: string;
 };
 
 export declare const ScopeSchema: GenMessage<Scope>;

@@ -2,9 +2,10 @@
 // @generated from file envoy/type/v3/scope.proto (package envoy.type.v3, syntax proto3)
 
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 
 export const file_envoy_type_v3_scope = /*@__PURE__*/
-  fileDesc("ChllbnZveS90eXBlL3YzL3Njb3BlLnByb3RvEg1lbnZveS50eXBlLnYzIhcKBVNjb3BlEg4KBnByZWZpeBgFIAEoCWIGcHJvdG8z");
+  fileDesc("ChllbnZveS90eXBlL3YzL3Njb3BlLnByb3RvEg1lbnZveS50eXBlLnYzIpcBCgVTY29wZRIyCgxtYXhfY291bnRlcnMYASABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSNAoObWF4X2hpc3RvZ3JhbXMYAyABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSDgoGcHJlZml4GAUgASgJEhQKDHNoYXJpbmdfbmFtZRgGIAEoCWIGcHJvdG8z", [file_google_protobuf_wrappers]);
 
 export const ScopeSchema = /*@__PURE__*/
   messageDesc(file_envoy_type_v3_scope, 0);
