@@ -47,6 +47,16 @@ export function callsOf({ outbound, httpProxy }: Proxy): string {
   return httpProxy === undefined ? known : `* ${known}`;
 }
 
+const ADDRESSES = new WeakMap<readonly ServiceListener[], string>();
+
+/** The addresses by which the program of a captured proxy may call services, as text: they are names of those services. Nothing where none is captured. */
+export function addressesOf({ outbound, capture }: Proxy): string {
+  if (capture === undefined) return "";
+  const known = ADDRESSES.get(outbound) ?? outbound.map(({ listen }) => listen.address).join(" ");
+  ADDRESSES.set(outbound, known);
+  return known;
+}
+
 /** Labels of callers that clusters depend on: those that rules or failover priorities ask for. */
 function labelsThatMatter(mesh: Mesh): readonly string[] {
   const names = new Set<string>();

@@ -4,8 +4,9 @@ import type { Host, Mesh } from "../mesh/mesh.ts";
 import { scopeOf } from "../mesh/scope.ts";
 import { isHttp } from "../mesh/services.ts";
 import { domainsOf } from "./domains.ts";
+import { httpPorts, plainPort } from "./name-lookup.ts";
 import { HTTP_PROXY_ROUTE, outboundClusterName, PASSTHROUGH_CLUSTER, virtualHostName } from "./names.ts";
-import { passThroughCluster, tunnelRoute, unknownNameRoutes } from "./pass-through.ts";
+import { PASS_THROUGH, tunnelRoute, unknownNameRoutes } from "./pass-through.ts";
 import { resourceOrigin, type TranslatedResource } from "./resource.ts";
 import { type RoutingResource, vhdsRouteConfiguration, virtualHost } from "./route-configurations.ts";
 import { NO_ROUTES, type RouteSet, routesOf } from "./routes.ts";
@@ -47,10 +48,9 @@ export function planHttpProxy(mesh: Mesh, proxy: Proxy): HttpProxyPlan {
   return { ports, taken };
 }
 
-/** The name without a port means port 80, or the only port for HTTP where there is no port 80. */
-function plannedPorts(mesh: Mesh, proxy: Proxy, { hostname, ports }: Host, claim: ClaimDomains): readonly PlannedPort[] {
-  const numbers = ports.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number);
-  const plain = numbers.includes(80) ? 80 : numbers.length === 1 ? numbers[0] : undefined;
+function plannedPorts(mesh: Mesh, proxy: Proxy, host: Host, claim: ClaimDomains): readonly PlannedPort[] {
+  const { hostname, ports } = host;
+  const plain = plainPort(host);
   return ports.flatMap(({ number, protocol }) => {
     if (protocol === "udp" || !scopeOf(mesh, proxy).sees(hostname, number)) return [];
     const domains = claim(domainsOf(hostname, number, proxy.namespace, mesh.domain, number === plain));
@@ -84,15 +84,26 @@ export function httpProxyRoutes<Routed>(
 
 const UNKNOWN_NAMES: PlannedPort = { hostname: "*", port: 0, http: true, domains: ["*"] };
 const ROUTE_CONFIGURATION = vhdsRouteConfiguration(HTTP_PROXY_ROUTE);
-const PASS_THROUGH = passThroughCluster();
 
 /** One virtual host for each port. */
 function portRoutes(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy, host: Host, { port, http, domains }: PlannedPort): RoutingResource {
+  const set = proxiedRoutes(mesh, virtualServices, proxy, host, { port, http });
+  const name = virtualHostName(HTTP_PROXY_ROUTE, `${host.hostname}:${port}`);
+  return virtualHost(HTTP_PROXY_ROUTE, { name, domains, routes: [...set.routes] }, set);
+}
+
+/** The routes of a host's port for clients that name it to a proxy: bytes pass through a tunnel, and requests go by the rules. */
+export function proxiedRoutes(
+  mesh: Mesh,
+  virtualServices: VirtualServiceIndex,
+  proxy: Proxy,
+  host: Host,
+  { port, http }: { readonly port: number; readonly http: boolean },
+): RouteSet {
   const set = http ? hostRoutes(sidecarPlace(mesh, proxy, port), virtualServices, host, port) : NO_ROUTES;
   const key = { hostname: host.hostname, port, subset: "" };
-  const name = virtualHostName(HTTP_PROXY_ROUTE, `${host.hostname}:${port}`);
-  const whole: Omit<RouteSet, "routes"> = { ...set, clusters: [...set.clusters, key], origins: [...set.origins, resourceOrigin(host.service)] };
-  return virtualHost(HTTP_PROXY_ROUTE, { name, domains, routes: [tunnelRoute(outboundClusterName(key)), ...set.routes] }, whole);
+  const routes = [tunnelRoute(outboundClusterName(key)), ...set.routes];
+  return { ...set, routes, clusters: [...set.clusters, key], origins: [...set.origins, resourceOrigin(host.service)] };
 }
 
 /**
@@ -100,8 +111,7 @@ function portRoutes(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Pro
  * cluster listen there.
  */
 function namesWithoutService(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy, claim: ClaimDomains): readonly RoutingResource[] {
-  const numbers = [...mesh.hosts.values()].flatMap(({ ports }) => ports.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number));
-  const ports = [...new Set([80, ...numbers])].sort((a, b) => a - b);
+  const ports = httpPorts(mesh);
   return virtualServices.hostnames.flatMap((hostname) => {
     const speaking = mesh.hosts.has(hostname) || hostname === "*" ? [] : virtualServices.forHost(hostname, proxy);
     if (speaking.length === 0) return [];

@@ -37,6 +37,38 @@ export function serviceRouteName(hostname: string, port: number): string {
 /** Route configuration of the HTTP proxy port; its virtual hosts come by VHDS. */
 export const HTTP_PROXY_ROUTE = "http-proxy";
 
+/**
+ * Under automatic scope, the route configuration whose virtual hosts a proxy asks for, each when it is first called: of the HTTP proxy port, or of a port
+ * whose connections are captured.
+ */
+export function onDemandRouteName(port?: number): string {
+  return port === undefined ? ON_DEMAND : `${ON_DEMAND}|${port}`;
+}
+
+const ON_DEMAND = "on-demand";
+
+export function isOnDemandRoute(name: string): boolean {
+  return name === ON_DEMAND || name.startsWith(`${ON_DEMAND}|`);
+}
+
+/** What a proxy asks for on demand. */
+export interface AskedHost {
+  readonly route: string;
+  /** Of the captured connection; undefined at the HTTP proxy port. */
+  readonly port: number | undefined;
+  /** Of the request, in lower case, with the port that stood there. */
+  readonly authority: string;
+}
+
+/** Reads the name of a virtual host; undefined where none of its kind is asked for on demand. */
+export function askedHost(virtualHost: string): AskedHost | undefined {
+  const slash = virtualHost.lastIndexOf("/");
+  const route = virtualHost.slice(0, Math.max(0, slash));
+  if (!isOnDemandRoute(route)) return undefined;
+  const [, port] = route.split("|");
+  return { route, port: port === undefined ? undefined : Number(port), authority: virtualHost.slice(slash + 1) };
+}
+
 /** Route configuration of a gateway's server port (Istio's name). */
 export function gatewayRouteName(port: number): string {
   return `http.${port}`;

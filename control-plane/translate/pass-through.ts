@@ -27,7 +27,7 @@ export const PASS_THROUGH_FILTER: Init<typeof HttpFilterSchema> = {
 const LIMITS = CLUSTER_DEFAULTS.istio;
 
 /** The cluster of all unknown names, which are called as patiently as in Istio: they are far away, and there is no other host to turn to. Source: Envoy, "HTTP dynamic forward proxy". */
-export function passThroughCluster(): TranslatedResource {
+function passThroughCluster(): TranslatedResource {
   const cluster = create(ClusterSchema, {
     name: PASSTHROUGH_CLUSTER,
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
@@ -44,6 +44,9 @@ export function passThroughCluster(): TranslatedResource {
   return { type: "cluster", name: PASSTHROUGH_CLUSTER, body: toBinary(ClusterSchema, cluster), origins: [], needs: [] };
 }
 
+/** {@link passThroughCluster}, one object for all proxies. */
+export const PASS_THROUGH = passThroughCluster();
+
 /** Routes of names that the mesh does not know. Names and answers are Istio's. */
 export function unknownNameRoutes(mode: "ALLOW_ANY" | "REGISTRY_ONLY"): RouteInit[] {
   if (mode === "REGISTRY_ONLY") {
@@ -58,7 +61,7 @@ export function unknownNameRoutes(mode: "ALLOW_ANY" | "REGISTRY_ONLY"): RouteIni
   return [tunnelRoute(PASSTHROUGH_CLUSTER), { name: "allow_any", match: MATCH_ALL, action: { case: "route", value: action } }];
 }
 
-const CONNECT_MATCH = { pathSpecifier: { case: "connectMatcher", value: {} } } as const;
+export const CONNECT_MATCH = { pathSpecifier: { case: "connectMatcher", value: {} } } as const;
 
 /** CONNECT, by which clients have a proxy pass https (and some all) on as bytes: no rule for requests applies to what is inside. */
 export function tunnelRoute(cluster: string): RouteInit {
