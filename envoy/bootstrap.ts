@@ -1,15 +1,18 @@
 // From a proxy of the mesh to the configuration that its Envoy starts with: who it is, where its control plane and its admin port are. Pure.
+import { isIP } from "node:net";
 import type { ListenAddress, Proxy } from "../control-plane/mesh/instance.ts";
 import { metricsSink } from "./metrics-sink.ts";
 
 export interface BootstrapOptions {
   readonly admin: ListenAddress;
-  /** The control plane's delta ADS server. */
+  /** The control plane's delta ADS server; a name where it is found by DNS. */
   readonly xds: ListenAddress;
   /** How the two prove themselves to each other. Default: not at all, for a control plane of tests that listens in plaintext. */
   readonly identity?: XdsIdentity;
   /** Sends chosen statistics to the control plane (`metrics_service` sink). Default: off. */
   readonly metricsEveryMs?: number;
+  /** Listeners that are there before the control plane has said anything, and clusters for them. */
+  readonly own?: { readonly listeners: readonly object[]; readonly clusters: readonly object[] };
 }
 
 /** Files of SDS resources, which Envoy watches: each is renewed by renaming another one into its place. */
@@ -20,6 +23,8 @@ export interface XdsIdentity {
   readonly serverName: string;
   /** The proxy's own token. */
   readonly tokenPath: string;
+  /** What stands before the token in the header, where the file's secret is the bare token. */
+  readonly tokenPrefix?: string;
 }
 
 /** Cluster of the control plane; the metrics sink uses it too. */
@@ -52,8 +57,19 @@ export function bootstrapOf(proxy: Proxy, options: BootstrapOptions): object {
   const { region, zone, subzone } = proxy.locality;
   return {
     node: { id: proxy.id, cluster: `${proxy.workload}.${proxy.namespace}`, locality: { region, zone, sub_zone: subzone } },
+    ...namelessBootstrap(options),
+  };
+}
+
+/** The same for an Envoy whose arguments say who it is (`--service-node`, `--service-cluster`). */
+export function namelessBootstrap(options: BootstrapOptions): object {
+  const { own = { listeners: [], clusters: [] } } = options;
+  return {
     admin: { address: socketAddress(options.admin) },
-    static_resources: { clusters: [xdsCluster(options.xds, options.identity)] },
+    static_resources: {
+      ...(own.listeners.length === 0 ? {} : { listeners: own.listeners }),
+      clusters: [xdsCluster(options.xds, options.identity), ...own.clusters],
+    },
     dynamic_resources: { ads_config: adsConfig(), cds_config: FROM_ADS, lds_config: FROM_ADS },
     stats_config: { stats_matcher: { inclusion_list: { patterns: KEPT_STATISTICS } } },
     ...(options.metricsEveryMs === undefined ? {} : metricsSink(XDS_CLUSTER, options.metricsEveryMs)),
@@ -107,7 +123,7 @@ function adsConfig(): object {
 function xdsCluster(xds: ListenAddress, identity: XdsIdentity | undefined): object {
   return {
     name: XDS_CLUSTER,
-    type: "STATIC",
+    ...(isIP(xds.address) === 0 ? { type: "STRICT_DNS", dns_lookup_family: "V4_PREFERRED" } : { type: "STATIC" }),
     connect_timeout: "1s",
     typed_extension_protocol_options: {
       "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -128,7 +144,7 @@ function xdsCluster(xds: ListenAddress, identity: XdsIdentity | undefined): obje
  * Filters of the cluster, so that every stream to it has the token, whoever opens it. Envoy takes a renewed file at once for new streams.
  * Source: credential_injector.proto and generic.proto; an upstream filter chain ends with the codec filter.
  */
-function tokenInjection({ tokenPath }: XdsIdentity): readonly object[] {
+function tokenInjection({ tokenPath, tokenPrefix }: XdsIdentity): readonly object[] {
   return [
     {
       name: "envoy.filters.http.credential_injector",
@@ -140,6 +156,7 @@ function tokenInjection({ tokenPath }: XdsIdentity): readonly object[] {
           typed_config: {
             "@type": "type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic",
             credential: secretInFile("token", tokenPath),
+            ...(tokenPrefix === undefined ? {} : { header_value_prefix: tokenPrefix }),
           },
         },
       },
