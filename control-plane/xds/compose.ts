@@ -1,5 +1,6 @@
 // What the next response of one type carries, given what the client asked for and holds. One row of rules per type.
 import { type EncodedResource, emptyEndpoints, routeConfigurationOf } from "../snapshot/encode.ts";
+import { isOnDemandRoute } from "../translate/names.ts";
 import type { XdsType } from "../translate/resource.ts";
 import { isDue } from "./lingering.ts";
 import { asksFor, changesOf, hasDroppedRoute, isFrozen, isReady, isRefused, type StreamState, takesHosts, targetOf } from "./stream-state.ts";
@@ -91,11 +92,10 @@ function removalOf(stream: StreamState, type: XdsType, name: string, nowMs: numb
       // Its subscription means that a listener uses it, and a listener without its filter answers 500 to every request.
       return undefined;
     case "virtualHost":
-      return held.has(name)
-        ? hostRemovalOf(stream, name, nowMs)
-        : unknown && takesHosts(stream, routeConfigurationOf(name))
-          ? { name, resource: undefined }
-          : undefined;
+      if (held.has(name)) return hostRemovalOf(stream, name, nowMs);
+      // A host that is asked for on demand is about to be translated: it is answered by what it is, whatever that may be.
+      if (!unknown || isOnDemandRoute(routeConfigurationOf(name))) return undefined;
+      return takesHosts(stream, routeConfigurationOf(name)) ? { name, resource: undefined } : undefined;
   }
 }
 

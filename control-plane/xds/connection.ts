@@ -3,6 +3,7 @@ import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
 import type { Refusal } from "../snapshot/quarantine.ts";
 import type { ProxySnapshot } from "../snapshot/snapshot.ts";
+import { askedHost } from "../translate/names.ts";
 import type { Peer } from "./authentication.ts";
 import type { Clock } from "./clock.ts";
 import { nextResponse, receiveRequest, setTarget, wakeAtMs } from "./stream.ts";
@@ -30,6 +31,8 @@ export interface ConnectionEvents {
   readonly onClosed: (connection: Connection) => void;
   /** The first request named another proxy than its token. */
   readonly onForged: (connection: Connection, nodeId: string) => void;
+  /** Names of virtual hosts were asked for on demand. */
+  readonly onHostsAsked: (connection: Connection, names: readonly string[]) => void;
   /** Names of secrets were asked for; `held` is name to version of those that the proxy reports, on the first request alone. */
   readonly onSecretsAsked: (connection: Connection, names: readonly string[], held: ReadonlyMap<string, string>) => void;
 }
@@ -101,7 +104,7 @@ export class Connection {
 
   /** Works towards a newer snapshot; what was not written of the former one is never sent. */
   publish(target: ProxySnapshot, removalDelayMs: number): void {
-    if (this.state === undefined || this.closed) return;
+    if (this.state === undefined || this.closed || (this.state.target === target && this.state.removalDelayMs === removalDelayMs)) return;
     setTarget(this.state, target, removalDelayMs);
     this.write();
   }
@@ -140,6 +143,10 @@ export class Connection {
       if (typeOfUrl(request.typeUrl) === undefined) this.logger.warn({ proxyId: this.proxyId, typeUrl: request.typeUrl }, "xDS type is not served");
       const refusal = receiveRequest(this.state, request);
       if (typeOfUrl(request.typeUrl) === "secret" && request.subscribe.length > 0) this.events.onSecretsAsked(this, request.subscribe, request.initialVersions);
+      if (typeOfUrl(request.typeUrl) === "virtualHost") {
+        const hosts = request.subscribe.filter((name) => askedHost(name) !== undefined);
+        if (hosts.length > 0) this.events.onHostsAsked(this, hosts);
+      }
       if (request.error !== undefined) this.logger.warn({ proxyId: this.proxyId, typeUrl: request.typeUrl, reason: request.error }, "proxy refused a response");
       if (refusal !== undefined) this.events.onRefusal(this, refusal);
       if (namesHeld(this.state) > MOST_NAMES) this.refuse(status.RESOURCE_EXHAUSTED, `a stream may name ${MOST_NAMES} resources`);

@@ -71,6 +71,8 @@ export class FakeEnvoy {
   readonly routes = new Map<string, Taken & { readonly hosts: Map<string, Taken> }>();
   readonly extensions = new Map<string, string>();
   private readonly asked = new Map<XdsType, ClientSubscription>(XDS_TYPES.map((type) => [type, { names: new Set(), versions: new Map() }]));
+  /** Hosts that requests are held for. */
+  readonly waiting = new Set<string>();
   private outbox: DeltaRequest[] = [];
   /** Requests of clusters wait while any cluster warms. */
   private heldBack: DeltaRequest[] = [];
@@ -111,6 +113,17 @@ export class FakeEnvoy {
       this.outbox.push(...this.heldBack);
       this.heldBack = [];
     }
+  }
+
+  /** A request comes for a host of a route configuration that is not known yet: Envoy asks for it by name, once, and holds the request. */
+  call(route: string, authority: string): void {
+    const name = `${route}/${authority}`;
+    if (this.routes.get(route)?.hosts.has(name) === true) return;
+    this.waiting.add(name);
+    const { names } = this.subscription("virtualHost");
+    if (names.has(name)) return;
+    names.add(name);
+    this.request("virtualHost", { subscribe: [name] });
   }
 
   isWarming(): boolean {
@@ -276,6 +289,7 @@ export class FakeEnvoy {
     const taken = take(resource);
     this.requireClusters(resource.name, taken.content.clusters);
     route.hosts.set(resource.name, taken);
+    this.waiting.delete(resource.name);
   }
 
   private requireClusters(owner: string, clusters: readonly string[]): void {

@@ -16,6 +16,8 @@ export interface ProxyTableOptions {
   readonly onState: (state: ProxyState) => void;
   /** Called when a proxy refuses a resource that was sent alone: put it into quarantine and publish again. */
   readonly onNack: (refusal: Refusal) => void;
+  /** Called when a proxy asks for virtual hosts on demand, on a new stream also for those that it holds: put them into its next snapshot. */
+  readonly onHostsAsked?: (proxyId: string, names: readonly string[]) => void;
   /** How long a stream of an unknown proxy is kept open for the proxy to appear in a snapshot. */
   readonly unknownProxyWaitMs?: number;
   /** Who a proxy of the mesh is: a token must say the same. Undefined where it is not known. Default: nobody is known, and nothing compared. */
@@ -146,6 +148,8 @@ export class ProxyTable {
     if (foreign.length > 0) this.options.logRefusal("foreign-secret", proxyId, { asked: foreign.slice(0, 3).map((name) => name.slice(0, LONGEST_CLAIM)) });
     this.options.secrets?.asked(proxyId, names, held);
   };
+
+  readonly onHostsAsked = ({ proxyId }: Connection, names: readonly string[]): void => this.options.onHostsAsked?.(proxyId, names);
 
   readonly onProgress = (connection: Connection): void => {
     const record = this.recordOf(connection.proxyId);
