@@ -189,7 +189,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const effective = effectiveResources(files, options.testEdits === "unordered" ? { ...lastGood, settled: [] } : lastGood);
     absent = options.absentFiles?.(namedCertificateFiles(effective.resources), absent) ?? absent;
     const { instances, proxies } = running;
-    const input = { resources: effective.resources, instances, proxies, domain: CLUSTER_DOMAIN, absentFiles: absent };
+    const input = {
+      resources: effective.resources,
+      instances,
+      proxies,
+      domain: CLUSTER_DOMAIN,
+      certificates: options.identity !== "plaintext",
+      absentFiles: absent,
+    };
     const mesh = shareMesh(formerMesh, buildMesh(input));
     formerMesh = mesh;
     identity?.setTrustDomain(mesh.settings.trustDomain);

@@ -21,6 +21,7 @@ export function buildMesh(input: MeshInput): Mesh {
   const mesh: Mesh = {
     settings,
     domain,
+    certificates: input.certificates ?? true,
     hosts,
     namesakes,
     virtualServices: inOrder(resources.virtualServices, precedence),

@@ -67,6 +67,7 @@ function mergeHosts(first: Host, second: Host): { readonly host: Host; readonly 
     ports,
     endpoints: alike ? new Map(ofBoth) : first.endpoints,
     addresses: [...new Set([...first.addresses, ...second.addresses])],
+    serviceAccounts: alike ? [...new Set([...first.serviceAccounts, ...second.serviceAccounts])].sort() : first.serviceAccounts,
   };
   if (alike) return { host, diagnostics: [] };
   const { service } = second;
@@ -101,8 +102,8 @@ function aliased(host: Host, all: ReadonlyMap<string, readonly Host[]>): Host {
     target = step === LONGEST_CHAIN ? undefined : all.get(next)?.[0];
   }
   if (target === undefined || target === host) return host;
-  const { ports, endpoints, resolution, external, subjectAltNames, hostname } = target;
-  return { ...host, ports, endpoints, resolution, external, subjectAltNames, aliasOf: hostname };
+  const { ports, endpoints, resolution, external, subjectAltNames, serviceAccounts, hostname } = target;
+  return { ...host, ports, endpoints, resolution, external, subjectAltNames, serviceAccounts, aliasOf: hostname };
 }
 
 function isExternalName({ service }: Host): boolean {

@@ -23,6 +23,8 @@ export interface MeshInput {
   readonly proxies: readonly Proxy[];
   /** The cluster domain: services are `<name>.<namespace>.svc.<domain>`. */
   readonly domain: string;
+  /** False: proxies have no certificates of the mesh, so that they call each other in plain text. Default: they have. */
+  readonly certificates?: boolean;
   /** Files that Gateways name for certificates and that are known not to be on the machine of the gateway; where that is not known, none. */
   readonly absentFiles?: ReadonlySet<string>;
 }
@@ -60,6 +62,8 @@ export interface Endpoint {
   readonly port: number;
   /** Share among the endpoints of its place, 1 where nothing is said. */
   readonly weight: number;
+  /** It is called in plain text where the mesh would speak mutual TLS. */
+  readonly plain?: boolean;
 }
 
 /** A name that requests can be sent to, with what stands behind it. */
@@ -83,6 +87,8 @@ export interface Host {
   readonly addresses: readonly string[];
   /** Names that the endpoints' certificates may carry, as a ServiceEntry says. */
   readonly subjectAltNames: readonly string[];
+  /** `namespace/account` of what stands behind it with a sidecar, ready or not, in byte order. */
+  readonly serviceAccounts: readonly string[];
   /** The host that a Service of type ExternalName is another name of, where the mesh knows that one. */
   readonly aliasOf?: string;
   /** What made it. */
@@ -98,6 +104,8 @@ export interface MergedRule extends DestinationRule {
 export interface Mesh {
   readonly settings: MeshConfigSpec;
   readonly domain: string;
+  /** Whether proxies have certificates of the mesh; without them every connection within it is plain. */
+  readonly certificates: boolean;
   /** By hostname, in byte order. Of hosts of one name in several namespaces the one that counts where a namespace has none of its own. */
   readonly hosts: ReadonlyMap<string, Host>;
   /** All hosts of a name that several namespaces have, in order of precedence. */

@@ -4,6 +4,7 @@ import type { ServiceEntryPort } from "../model/service-entry.ts";
 import { compareEndpoints } from "./endpoints.ts";
 import type { Instance } from "./instance.ts";
 import type { Endpoint, Host, Resolution } from "./mesh.ts";
+import { serviceAccountsOf } from "./mutual-tls.ts";
 import type { Selection } from "./selection.ts";
 import { protocolNamed, protocolOfName } from "./services.ts";
 import { inlineInstance, UNIX_PREFIX, weightOf } from "./workload-entries.ts";
@@ -28,7 +29,8 @@ export function entryHosts(entry: ServiceEntry, select: Selection): readonly Hos
     ...(port.targetPort === undefined ? {} : { targetPort: port.targetPort }),
   }));
   return [...new Set(spec.hosts.map((host) => host.toLowerCase()))].map((hostname) => {
-    const instances = instancesOf(entry, hostname, resolution, select).filter(({ ready }) => ready);
+    const all = instancesOf(entry, hostname, resolution, select);
+    const instances = all.filter(({ ready }) => ready);
     return {
       hostname,
       name: hostname,
@@ -40,6 +42,7 @@ export function entryHosts(entry: ServiceEntry, select: Selection): readonly Hos
       external: spec.location === "MESH_EXTERNAL",
       addresses: spec.addresses,
       subjectAltNames: spec.subjectAltNames,
+      serviceAccounts: serviceAccountsOf(all),
       service: entry,
     };
   });

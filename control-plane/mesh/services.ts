@@ -6,6 +6,7 @@ import { compareEndpoints } from "./endpoints.ts";
 import { serviceExportTo } from "./hosts.ts";
 import type { Instance } from "./instance.ts";
 import type { Endpoint, Host, HostPort, PortProtocol } from "./mesh.ts";
+import { serviceAccountsOf } from "./mutual-tls.ts";
 import type { Selection } from "./selection.ts";
 import { inlineInstance, isDescribed, isIpAddress, weightOf } from "./workload-entries.ts";
 
@@ -27,7 +28,7 @@ export function serviceHost(
     subjectAltNames: [],
     service,
   };
-  if (spec.type === "ExternalName") return { host: { ...about, ...elsewhere(service) }, diagnostics: [] };
+  if (spec.type === "ExternalName") return { host: { ...about, ...elsewhere(service), serviceAccounts: [] }, diagnostics: [] };
   // A Service has addresses only; names and sockets serve ServiceEntries.
   const selected = select(namespace, spec.selector).filter(({ address }) => isIpAddress(address));
   const ready = selected.filter((instance) => instance.ready);
@@ -36,7 +37,7 @@ export function serviceHost(
   const apart = ready.filter(({ intercept }) => intercept !== undefined);
   const intercepted = apart.length === 0 ? {} : { intercepted: behindPorts(apart) };
   return {
-    host: { ...about, endpoints, ...intercepted, resolution: "known", external: false },
+    host: { ...about, endpoints, ...intercepted, resolution: "known", external: false, serviceAccounts: serviceAccountsOf(selected) },
     diagnostics: [...headless(service), ...portNamesNobodyHas(service, selected)],
   };
 }

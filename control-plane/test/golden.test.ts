@@ -39,6 +39,7 @@ import { UriTemplateMatchConfigSchema } from "../gen/envoy/extensions/path/match
 import { PreviousHostsPredicateSchema } from "../gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js";
 import { PreviousPrioritiesConfigSchema } from "../gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js";
 import { ProxyProtocolUpstreamTransportSchema } from "../gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
+import { RawBufferSchema } from "../gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 import { DownstreamTlsContextSchema, UpstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { compareDiagnostics, compareText, formatDiagnostic } from "../model/diagnostic.ts";
@@ -63,6 +64,7 @@ const registry = createRegistry(
     ProxyProtocolUpstreamTransportSchema,
     TlsInspectorSchema,
     UpstreamTlsContextSchema,
+    RawBufferSchema,
   ],
   ...[HttpExtAuthzSchema, HttpRbacSchema, JwtAuthenticationSchema, NetworkExtAuthzSchema, NetworkRbacSchema, UriTemplateMatchConfigSchema],
   ...[

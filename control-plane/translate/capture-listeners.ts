@@ -9,11 +9,13 @@ import { HttpInspectorSchema } from "../gen/envoy/extensions/filters/listener/ht
 import { OriginalDstSchema } from "../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
 import type { Proxy } from "../mesh/instance.ts";
 import type { Mesh } from "../mesh/mesh.ts";
+import { otherPortsMutualTls, trustDomainsOf } from "../mesh/mutual-tls.ts";
 import { isHttp } from "../mesh/services.ts";
 import { packAny } from "./any.ts";
 import { duration } from "./duration.ts";
-import { type FilterChainInit, tcpProxy } from "./filter-chains.ts";
+import { type FilterChainInit, TLS_INSPECTOR, tcpProxy } from "./filter-chains.ts";
 import { type NetworkFilterInit, outboundManager } from "./http-connection-manager.ts";
+import { inboundChains } from "./inbound-chains.ts";
 import type { Init } from "./init.ts";
 import { BLACK_HOLE_CLUSTER, FILTER, HTTP_PROXY_ROUTE, INBOUND_ORIGINAL_CLUSTER, ORIGINAL_CLUSTER } from "./names.ts";
 import type { TranslatedResource } from "./resource.ts";
@@ -51,14 +53,35 @@ export function captureListeners(mesh: Mesh, proxy: Proxy): readonly TranslatedR
     ),
     ...(proxy.httpProxy === undefined ? [] : httpPorts(mesh).map((port) => unknownHttp(port, proxy, unknown))),
     originalCluster(INBOUND_ORIGINAL_CLUSTER),
-    captured(
-      "virtual-inbound",
-      capture.inboundPort,
-      "INBOUND",
-      INBOUND_ORIGINAL_CLUSTER,
-      tcpProxy("virtual-inbound", { case: "cluster", value: INBOUND_ORIGINAL_CLUSTER }, "inbound", proxy),
-    ),
+    virtualInbound(mesh, proxy, capture.inboundPort),
   ];
+}
+
+/** What comes in; ports that the workload does not declare ask for what its PeerAuthentications say, and lead to the program as they are. */
+function virtualInbound(mesh: Mesh, proxy: Proxy, port: number): TranslatedResource {
+  const name = "virtual-inbound";
+  const trustDomains = trustDomainsOf(mesh.settings);
+  const filters = [tcpProxy(name, { case: "cluster", value: INBOUND_ORIGINAL_CLUSTER }, "inbound", proxy)];
+  const { mode, byPort } = otherPortsMutualTls(mesh, proxy);
+  const ofPorts = [...byPort].flatMap(([destinationPort, other]) =>
+    inboundChains({ mode: other, trustDomains }, "tcp", { filterChainMatch: { destinationPort }, filters }),
+  );
+  const filterChains = [...ofPorts, ...inboundChains({ mode, trustDomains }, "tcp", { filters })];
+  const inspects = filterChains.some(({ transportSocket }) => transportSocket !== undefined);
+  return listener(name, port, "INBOUND", [`cluster/${INBOUND_ORIGINAL_CLUSTER}`], {
+    useOriginalDst: true,
+    listenerFilters: inspects ? [ORIGINAL_DST, { ...TLS_INSPECTOR, ...exceptOn(proxy.inbound) }] : [ORIGINAL_DST],
+    ...(inspects ? { listenerFiltersTimeout: duration(SILENCE_MS), continueOnListenerFiltersTimeout: true } : {}),
+    filterChains,
+  });
+}
+
+/** Ports with a listener of their own are handed on at once: it looks at the first bytes itself. */
+function exceptOn(ports: Proxy["inbound"]): Pick<ListenerFilterInit, "filterDisabled"> {
+  const rules = ports.map(({ listen }) => ({ rule: { case: "destinationPortRange", value: { start: listen.port, end: listen.port + 1 } } }) as const);
+  const [only, ...others] = rules;
+  if (only === undefined) return {};
+  return { filterDisabled: others.length === 0 ? only : { rule: { case: "orMatch", value: { rules } } } };
 }
 
 /** Where the system sends connections; what no listener of an address takes, `rest` does. Source: Envoy, listener.proto, use_original_dst. */

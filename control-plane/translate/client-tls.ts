@@ -125,7 +125,8 @@ function namesOf(names: readonly string[]): Init<typeof CertificateValidationCon
   return names.length === 0 ? {} : { matchTypedSubjectAltNames: names.map(nameMatcher) };
 }
 
-function nameMatcher(name: string): Init<typeof SubjectAltNameMatcherSchema> {
+/** A name in a certificate, by the kind that its text shows. */
+export function nameMatcher(name: string): Init<typeof SubjectAltNameMatcherSchema> {
   const sanType = name.includes("://") ? SanType.URI : isIpAddress(name) ? SanType.IP_ADDRESS : SanType.DNS;
   return { sanType, matcher: { matchPattern: { case: "exact", value: name } } };
 }

@@ -8,6 +8,7 @@ import type { InboundPort, Locality, Proxy } from "../mesh/instance.ts";
 import type { LocalityGroup, Viewpoint } from "../mesh/istio-locality.ts";
 import { type LocalityPlan, localityPlan } from "../mesh/locality.ts";
 import type { Endpoint, Host, MergedRule, Mesh, PortProtocol } from "../mesh/mesh.ts";
+import { markPlain } from "../mesh/mutual-tls.ts";
 import { destinationRuleFor, type EffectivePolicy, policyFor } from "../mesh/policy.ts";
 import { orderEndpoints, type PlacedEndpoint, viewName } from "../mesh/priorities.ts";
 import { scopeOf } from "../mesh/scope.ts";
@@ -23,6 +24,7 @@ import { envoyAddress, loadAssignment } from "./endpoints.ts";
 import type { Init } from "./init.ts";
 import { loadBalancing, localityConfig } from "./load-balancing.ts";
 import { type Remembered, rememberAfter } from "./memo.ts";
+import { meshTransport } from "./mesh-transport.ts";
 import { type ClusterKey, inboundClusterName, outboundClusterName } from "./names.ts";
 import { outlierFields } from "./outlier-detection.ts";
 import { withProxyProtocol } from "./proxy-protocol.ts";
@@ -85,6 +87,7 @@ export function createClusterTranslation(
 
 /** A destination as one place sees it. */
 interface SeenDestination {
+  readonly key: ClusterKey;
   readonly name: string;
   /** EDS name: the cluster's, and the place that its endpoints are ordered for. */
   readonly serviceName: string;
@@ -99,6 +102,8 @@ interface SeenDestination {
   readonly plan: LocalityPlan;
   readonly from: Viewpoint;
   readonly discovery: Discovery;
+  /** Those that the mesh knows, also where Envoy finds them otherwise. */
+  readonly endpoints: readonly Endpoint[];
 }
 
 /** What a rule says for one part of a host: the same for all proxies that the rule and the host hold for. */
@@ -121,7 +126,7 @@ function describe(mesh: Mesh, host: Host | undefined, rule: MergedRule | undefin
   const described: Described = {
     policy,
     plan: localityPlan(mesh.settings, policy),
-    endpoints: endpointsOf(host, rule, port, subset),
+    endpoints: markPlain(mesh, host, endpointsOf(host, rule, port, subset)),
     protocol: host?.ports.find(({ number }) => number === port)?.protocol ?? "http",
   };
   known.set(key, described);
@@ -145,7 +150,7 @@ function destinationOf(mesh: Mesh, proxy: Proxy, key: ClusterKey): SeenDestinati
   // Credentials are looked up in the proxy's namespace, so that only there clusters with one are alike.
   const credentials = policy.tls?.credentialName ? proxy.namespace : "";
   const view = [serviceName, rule?.namespace, rule?.name, host?.namespace, discovery.kind, credentials, systemRoots].join("\n");
-  return { name, serviceName, view, credential, systemRoots, host, protocol, rule, policy, plan, from, discovery };
+  return { key, name, serviceName, view, endpoints, credential, systemRoots, host, protocol, rule, policy, plan, from, discovery };
 }
 
 function endpointsIn(discovery: Discovery): readonly Endpoint[] {
@@ -186,7 +191,7 @@ function encodeCluster(mesh: Mesh, destination: SeenDestination, groups: readonl
     name,
     ...discoveryFields(discovery, { name, serviceName }, groups, plan.kind === "weights", defaults),
     ...(discovery.kind === "request-name" && tls?.insecure ? { clusterDiscoveryType: requestNames(true) } : {}),
-    ...withProxyProtocol(tls === undefined ? {} : { transportSocket: tls.socket }, policy.proxyProtocol),
+    ...withProxyProtocol(tls === undefined ? meshTransport(mesh, destination) : { transportSocket: tls.socket }, policy.proxyProtocol),
   };
   const kind = JSON.stringify([policy, plan, protocol, discovery.kind, host?.external === true, tls?.http]);
   const shared = common.get(kind) ?? toBinary(ClusterSchema, create(ClusterSchema, commonFields(destination, defaults, tls?.http)));

@@ -77,6 +77,7 @@ function lookedUp(host: Host, port: number): Discovery {
     address,
     port,
     weight: 1,
+    ...(host.serviceAccounts.length > 0 ? { plain: true } : {}),
   });
   if (addresses.length > 0 && addresses.every(isIpAddress)) return { kind: "eds", endpoints: addresses.map(at) };
   return { kind: "logical-dns", endpoints: [at(hostname)] };

@@ -11,6 +11,7 @@ import { UNIX_PREFIX } from "../mesh/workload-entries.ts";
 import type { Init } from "./init.ts";
 import { FILTER } from "./names.ts";
 import type { ResourceOrigin, TranslatedResource } from "./resource.ts";
+import { PLAIN_ENDPOINT } from "./transport-socket.ts";
 
 /** The assignment under an EDS name. `weighted`: localities of one priority share by their weights. */
 export function loadAssignment(
@@ -55,10 +56,10 @@ function groupFields({ locality, priority, weight }: LocalityGroup<PlacedEndpoin
   return { locality: envoyLocality(locality), priority, ...(weighted ? { loadBalancingWeight: weight } : {}) };
 }
 
-function lbEndpoint({ address, port, instance, weight }: PlacedEndpoint): Init<typeof LbEndpointSchema> {
+function lbEndpoint({ address, port, instance, weight, plain }: PlacedEndpoint): Init<typeof LbEndpointSchema> {
   return {
     hostIdentifier: { case: "endpoint", value: { address: envoyAddress(address, port) } },
-    metadata: { filterMetadata: { [FILTER]: endpointMetadata(instance) } },
+    metadata: { filterMetadata: { [FILTER]: endpointMetadata(instance), ...(plain ? PLAIN_ENDPOINT : {}) } },
     ...(weight === 1 ? {} : { loadBalancingWeight: weight }),
   };
 }

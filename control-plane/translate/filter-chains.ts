@@ -18,11 +18,17 @@ import type { ResourceOrigin, TranslatedResource } from "./resource.ts";
 export type FilterChainInit = Init<typeof FilterChainSchema>;
 type TcpProxyInit = Init<typeof TcpProxySchema>;
 
-/** Reads the SNI of a TLS connection without opening it. */
-const TLS_INSPECTOR: Init<typeof ListenerFilterSchema> = {
+/** Reads the SNI and the ALPN of a TLS connection without opening it. */
+export const TLS_INSPECTOR: Init<typeof ListenerFilterSchema> = {
   name: "envoy.filters.listener.tls_inspector",
   configType: { case: "typedConfig", value: packAny(TlsInspectorSchema, {}) },
 };
+
+/** A client that says nothing waits for the server to speak first, which none does that begins with TLS: no longer than this is listened for it. */
+const SILENCE_MS = 1_000;
+
+/** Of a port whose clients may wait for the server's first word: silence is plain text. */
+export const SILENT_CLIENTS: Init<typeof ListenerSchema> = { listenerFiltersTimeout: duration(SILENCE_MS) };
 
 /** What a Gateway's server says about its chain. */
 export interface ServerChain {
@@ -30,7 +36,7 @@ export interface ServerChain {
   readonly transportSocket?: NonNullable<FilterChainInit["transportSocket"]>;
 }
 
-/** A listener's resource. A chain that asks for server names gets the inspector that reads them. */
+/** A listener's resource. A chain that asks for server names or TLS gets the inspector that reads them; `more`: how long it listens. */
 export function listenerResource(
   name: string,
   { address, port, captured }: ListenAddress,
@@ -38,6 +44,7 @@ export function listenerResource(
   filterChains: FilterChainInit[],
   origins: readonly ResourceOrigin[],
   needs: readonly string[],
+  more: Init<typeof ListenerSchema> = {},
 ): TranslatedResource {
   const inspects = filterChains.some(
     ({ filterChainMatch }) => (filterChainMatch?.serverNames ?? []).length > 0 || filterChainMatch?.transportProtocol === "tls",
@@ -48,7 +55,7 @@ export function listenerResource(
     trafficDirection: TrafficDirection[direction],
     filterChains,
     ...(captured ? { bindToPort: false } : {}),
-    listenerFilters: inspects ? [TLS_INSPECTOR] : [],
+    ...(inspects ? { listenerFilters: [TLS_INSPECTOR], continueOnListenerFiltersTimeout: direction === "INBOUND", ...more } : {}),
   });
   return { type: "listener", name, body: toBinary(ListenerSchema, message), origins, needs };
 }

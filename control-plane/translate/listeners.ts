@@ -1,8 +1,9 @@
 // Where a proxy listens: for its program's requests to services, for the program itself, and for questions of `weft explain`.
 import type { InboundPort, ListenAddress, Proxy, ServiceListener } from "../mesh/instance.ts";
 import type { ConnectionRoute } from "./connection-routes.ts";
-import { connectionChain, connectionNeeds, listenerResource, tcpProxy } from "./filter-chains.ts";
+import { connectionChain, connectionNeeds, listenerResource, SILENT_CLIENTS, tcpProxy } from "./filter-chains.ts";
 import { explainManager, inboundManager, type NetworkFilterInit, outboundManager } from "./http-connection-manager.ts";
+import { type ConnectionSecurity, inboundChains, PLAIN_CONNECTIONS } from "./inbound-chains.ts";
 import { EXPLAIN_FILTER, FILTER, HTTP_PROXY_ROUTE, inboundClusterName, serviceRouteName } from "./names.ts";
 import { NO_SECURITY, type PortSecurity } from "./port-security.ts";
 import { type ResourceOrigin, type TranslatedResource, uniqueOrigins } from "./resource.ts";
@@ -50,19 +51,21 @@ export function httpProxyListeners(proxy: Proxy, httpProxy: NonNullable<Proxy["h
   ];
 }
 
-/** What comes to the program beside the sidecar, as far as the port's policies let it. */
+/** What comes to the program beside the sidecar, as far as the port's policies let it, and in the clear or by mutual TLS as `connections` says. */
 export function inboundListener(
   proxy: Proxy,
   { containerPort, listen }: InboundPort,
   isHttp: boolean,
   security: PortSecurity = NO_SECURITY,
+  connections: ConnectionSecurity = PLAIN_CONNECTIONS,
 ): TranslatedResource {
   const cluster = inboundClusterName(containerPort);
   const name = `inbound|${containerPort}`;
   const filters = isHttp
     ? [inboundManager(cluster, { statPrefix: name, proxy, security })]
     : [...security.network, tcpProxy(name, { case: "cluster", value: cluster }, "inbound", proxy, undefined, security.dryRun)];
-  return listenerResource(name, listen, "INBOUND", [{ filters }], security.origins, [`cluster/${cluster}`, ...security.needs]);
+  const chains = inboundChains(connections, isHttp ? "http" : "tcp", { filters });
+  return listenerResource(name, listen, "INBOUND", [...chains], security.origins, [`cluster/${cluster}`, ...security.needs], isHttp ? {} : SILENT_CLIENTS);
 }
 
 /** Questions of `weft explain` about a route configuration. */

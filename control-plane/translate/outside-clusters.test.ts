@@ -141,8 +141,18 @@ describe("TLS of outbound clusters", () => {
   const dns = entry("resolution: DNS", "{number: 443, name: https, protocol: HTTPS}");
   const at443 = { port: 443 };
 
-  it.each([{ mode: "DISABLE" }, { mode: "ISTIO_MUTUAL" }])("is none where the mode is $mode and the host has no sidecars", ({ mode }) => {
-    expect(translated(dns + rule(`{tls: {mode: ${mode}}}`), at443).cluster.transportSocket).toBeUndefined();
+  it("is none where the mode is DISABLE, or none is written and the host has no sidecars", () => {
+    expect(translated(dns + rule("{tls: {mode: DISABLE}}"), at443).cluster.transportSocket).toBeUndefined();
+    expect(translated(dns, at443).cluster.transportSocket).toBeUndefined();
+  });
+
+  it("is the mesh's own where the mode is ISTIO_MUTUAL, and takes nobody's certificate where the host has no service account", () => {
+    const { cluster } = translated(dns + rule("{tls: {mode: ISTIO_MUTUAL}}"), at443);
+    expect(tlsOf(cluster)).toMatchObject({ sni: "outbound_.443_._.api.example.com" });
+    expect(tlsOf(cluster)?.commonTlsContext?.validationContextType.value).toMatchObject({
+      defaultValidationContext: { matchTypedSubjectAltNames: [{ matcher: { matchPattern: { value: "spiffe://cluster.local/ns/default/sa/" } } }] },
+    });
+    expect(cluster.transportSocketMatches).toEqual([]);
   });
 
   it("takes name and verification from each request where the rule names none", () => {

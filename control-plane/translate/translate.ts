@@ -4,6 +4,7 @@ import { inboundProtocol } from "../mesh/inbound.ts";
 import { inboundPorts } from "../mesh/ingress.ts";
 import type { Proxy, ServiceListener } from "../mesh/instance.ts";
 import type { Host, HostPort, Mesh } from "../mesh/mesh.ts";
+import { portMutualTls, trustDomainsOf } from "../mesh/mutual-tls.ts";
 import { scopeOf } from "../mesh/scope.ts";
 import { isHttp } from "../mesh/services.ts";
 import { compareDiagnostics, type Diagnostic, formatDiagnostic } from "../model/diagnostic.ts";
@@ -211,6 +212,7 @@ function ownResources(proxy: Proxy, tools: Tools): OwnResources {
       port,
       isHttp(inboundProtocol(mesh, proxy, port.containerPort)),
       portSecurity(mesh, proxy, { known: port.containerPort, bound: port.listen.port }),
+      { mode: portMutualTls(mesh, proxy, port.containerPort), trustDomains: trustDomainsOf(mesh.settings) },
     ),
     tools.clusters.inbound(proxy, port),
   ]);

@@ -22,6 +22,7 @@ describe("mutual TLS of the mesh", () => {
   it.each([
     { protocol: "http" as const, alpnProtocols: ["istio", "http/1.1"] },
     { protocol: "http2" as const, alpnProtocols: ["istio", "h2"] },
+    { protocol: "any-http" as const, alpnProtocols: ["istio"] },
     { protocol: "tcp" as const, alpnProtocols: ["istio"] },
   ])("calls with its own certificate, and takes only the server's identity, over $protocol", ({ protocol, alpnProtocols }) => {
     expect(contextOf(UpstreamTlsContextSchema, upstreamMutualTls({ key, protocol, spiffeIds: [REVIEWS] }))).toMatchObject({
@@ -49,7 +50,7 @@ describe("mutual TLS of the mesh", () => {
     { protocol: "http" as const, alpnProtocols: ["h2", "http/1.1"] },
     { protocol: "tcp" as const, alpnProtocols: undefined },
   ])("lets nobody in without a certificate of the trust domain, over $protocol", ({ protocol, alpnProtocols }) => {
-    const context = contextOf(DownstreamTlsContextSchema, downstreamMutualTls({ trustDomain: "cluster.local", protocol }));
+    const context = contextOf(DownstreamTlsContextSchema, downstreamMutualTls({ trustDomains: ["cluster.local"], protocol }));
     expect(context).toMatchObject({
       requireClientCertificate: true,
       commonTlsContext: {

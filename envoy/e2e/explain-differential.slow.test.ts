@@ -102,7 +102,7 @@ async function serve(mesh: Mesh): Promise<void> {
     .filter(({ workload }) => workload !== CALLER)
     .map(({ name, address, ports }): [string, ListenAddress] => [name, { address, port: ports[0]?.boundPort ?? 0 }]);
   upstreams = await startEchoesAt(new Map(places), UPSTREAM_HEADERS);
-  served = await serveMesh(mesh, withTelling);
+  served = await serveMesh(mesh, { alter: withTelling });
 }
 
 const UPSTREAM_HEADERS: HeaderMap = { "x-a": ["up"], "x-answer": ["upstream"] };

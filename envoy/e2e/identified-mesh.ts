@@ -219,7 +219,7 @@ function listener(name: string, port: number, cluster?: string): TranslatedResou
     httpFilters: [{ name: "router", configType: { case: "typedConfig", value: packAny(RouterSchema) } }],
   });
   const filters = [{ name: "http", configType: { case: "typedConfig", value: manager } as const }];
-  const chain = cluster === undefined ? { filters, transportSocket: downstreamMutualTls({ trustDomain: "cluster.local", protocol: "http" }) } : { filters };
+  const chain = cluster === undefined ? { filters, transportSocket: downstreamMutualTls({ trustDomains: ["cluster.local"], protocol: "http" }) } : { filters };
   return resource("listener", name, ListenerSchema, { name, address: socketAddress(port), filterChains: [chain] });
 }
 

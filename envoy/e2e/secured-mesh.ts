@@ -1,7 +1,7 @@
 // A mesh with policies in real Envoys, and applications that tell what reached them: for tests of who may do what.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect, type Socket } from "node:net";
-import type { ListenAddress } from "../../control-plane/mesh/instance.ts";
+import type { Instance, ListenAddress } from "../../control-plane/mesh/instance.ts";
 import type { Mesh } from "../../control-plane/mesh/mesh.ts";
 import { sidecar } from "../../control-plane/test/mesh-of.ts";
 import { wiredMesh } from "../../control-plane/test/wired-mesh.ts";
@@ -14,6 +14,8 @@ export type Application = (incoming: IncomingMessage, outgoing: ServerResponse) 
 export interface SecuredMesh {
   readonly mesh: Mesh;
   readonly served: ServedMesh;
+  /** Serves other YAML of the same workloads; resolves when every Envoy has taken it. */
+  readonly edit: (yaml: string) => Promise<void>;
   /** Where the sidecar of a workload takes requests for its first port. */
   inbound(workload: string): ListenAddress;
   /** A port of the gateway by the number in its YAML. */
@@ -37,9 +39,12 @@ export async function startSecuredMesh(
     /** Ports of applications that run already, by instance. */
     readonly running?: Readonly<Record<string, number>>;
     readonly accessLogPath?: string;
+    /** Proxies call each other by mutual TLS. */
+    readonly identities?: boolean;
+    readonly change?: (instance: Instance) => Instance;
   } = {},
 ): Promise<SecuredMesh> {
-  const { applications = {}, running = {}, accessLogPath } = options;
+  const { applications = {}, running = {}, accessLogPath, identities = false, change } = options;
   const servers = new Map<string, { readonly server: Server; readonly port: number }>();
   for (const [name, application] of Object.entries({ ...applications, "": echo })) servers.set(name, await listen(application));
   const application = (instance: string): ListenAddress => ({
@@ -53,12 +58,14 @@ export async function startSecuredMesh(
     }
   };
   try {
-    const wiring = { network: `127.${network}`, httpProxy: false, application };
-    const mesh = wiredMesh(yaml, accessLogPath === undefined ? wiring : { ...wiring, accessLogPath });
-    const served = await serveMesh(mesh);
+    const wiring = { network: `127.${network}`, httpProxy: false, application, ...(change === undefined ? {} : { change }) };
+    const meshOf = (text: string): Mesh => wiredMesh(text, accessLogPath === undefined ? wiring : { ...wiring, accessLogPath });
+    const mesh = meshOf(yaml);
+    const served = await serveMesh(mesh, { identities });
     return {
       mesh,
       served,
+      edit: (text) => served.publish(meshOf(text)),
       inbound: (workload) => required(sidecar(mesh, workload).inbound[0]?.listen, `a port of ${workload}`),
       gateway: (number) =>
         required(mesh.proxies.flatMap(({ gatewayPorts }) => gatewayPorts).find((port) => port.number === number)?.listen, `gateway port ${number}`),

@@ -4,11 +4,14 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { startMeshIdentity } from "../../control-plane/ca/mesh-identity.ts";
+import { createProxyTokens } from "../../control-plane/local/proxy-tokens.ts";
 import type { ListenAddress } from "../../control-plane/mesh/instance.ts";
 import type { Mesh } from "../../control-plane/mesh/mesh.ts";
 import { createSecretJoiner, gatewaySecrets, NO_SECRETS } from "../../control-plane/snapshot/gateway-secrets.ts";
 import type { Refusal } from "../../control-plane/snapshot/quarantine.ts";
-import { buildSnapshot } from "../../control-plane/snapshot/snapshot.ts";
+import { type ProxySecrets, renewSecrets } from "../../control-plane/snapshot/secrets.ts";
+import { buildSnapshot, type Snapshot } from "../../control-plane/snapshot/snapshot.ts";
 import type { Translation } from "../../control-plane/translate/resource.ts";
 import { translate } from "../../control-plane/translate/translate.ts";
 import { systemClock } from "../../control-plane/xds/clock.ts";
@@ -20,6 +23,8 @@ import { ensureEnvoy } from "../install.ts";
 export interface ServedMesh {
   /** What Envoys refused so far, as `type/name: reason`. */
   readonly refusals: readonly string[];
+  /** Where the authority keeps its root, where there is one. */
+  readonly identityFolder: string;
   /** What all Envoys have logged so far. */
   readonly log: () => string;
   /** Serves another mesh; resolves when every Envoy has taken it. */
@@ -29,37 +34,66 @@ export interface ServedMesh {
 
 const WAIT_MS = 30_000;
 
-/**
- * Starts one Envoy for each proxy and resolves when all have taken what they are to hold. Rejects with what Envoy refused. `alter` changes what is served: for
- * tests that need Envoy to say more about a request than it does.
- */
-export async function serveMesh(mesh: Mesh, alter: (translation: Translation) => Translation = (translation) => translation): Promise<ServedMesh> {
+export interface ServeOptions {
+  /** Changes what is served: for tests that need Envoy to say more about a request than it does. */
+  readonly alter?: (translation: Translation) => Translation;
+  /** Proxies get certificates, by which they call each other. Default: they have none, and all is in plain text. */
+  readonly identities?: boolean;
+}
+
+/** Starts one Envoy for each proxy and resolves when all have taken what they are to hold. Rejects with what Envoy refused. */
+export async function serveMesh(mesh: Mesh, { alter = (translation) => translation, identities = false }: ServeOptions = {}): Promise<ServedMesh> {
   const folder = await mkdtemp(join(tmpdir(), "weft-served-"));
   const wasm = await readFile((await buildFilter()).path);
   const refusals: string[] = [];
   let log = "";
+  // A renewed certificate counts a revision too, and only for its own proxy.
   let revision = 0;
+  let published = 0;
   const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  let snapshot: Snapshot | undefined;
+  let proxies = mesh.proxies;
+  const authority = identities
+    ? await startMeshIdentity({
+        folder: join(folder, "identity"),
+        logger: quiet,
+        proxies: () => proxies,
+        secretsHeld: (proxyId) => xds.secretsHeld(proxyId),
+        onChange: (proxyIds) => {
+          if (snapshot === undefined) return;
+          revision += 1;
+          snapshot = renewSecrets(snapshot, proxyIds, secretsOf, revision);
+          xds.publish(snapshot);
+        },
+        onServerCertificate: (certificate) => xds.replaceCertificate(certificate),
+      })
+    : undefined;
+  const tokens = identities ? createProxyTokens(join(folder, "identity"), () => undefined) : undefined;
   const xds = await startXdsServer({
     host: "127.0.0.1",
     port: 0,
-    plaintext: true,
+    ...(authority === undefined ? { plaintext: true } : authority.server),
     logger: quiet,
     clock: systemClock,
     onState: () => undefined,
     onNack: ({ resource, reason }: Refusal) => refusals.push(`${resource.type}/${resource.name}: ${reason}`),
   });
   const joinSecrets = createSecretJoiner();
+  let named: ReadonlyMap<string, ReturnType<typeof gatewaySecrets>> = new Map();
+  const secretsOf = (proxyId: string): ProxySecrets => joinSecrets(proxyId, authority?.secretsOf(proxyId) ?? NO_SECRETS, named.get(proxyId));
   const children: ChildProcess[] = [];
-  const publish = async (next: Mesh): Promise<void> => {
+  const publish = async (said: Mesh): Promise<void> => {
     revision += 1;
-    const secrets = new Map(next.proxies.map((proxy) => [proxy.id, gatewaySecrets(next, proxy)]));
-    const snapshot = buildSnapshot({
+    published = revision;
+    const next = { ...said, certificates: identities };
+    proxies = next.proxies;
+    named = new Map(next.proxies.map((proxy) => [proxy.id, gatewaySecrets(next, proxy)]));
+    snapshot = buildSnapshot({
       translation: alter(translate(next, { filter: { wasm, generationOf: () => 0 } })),
       quarantine: new Map(),
       accepted: xds.accepted(),
       revision,
-      secretsOf: (proxyId) => joinSecrets(proxyId, NO_SECRETS, secrets.get(proxyId)),
+      secretsOf,
     });
     const inconsistent = snapshot.diagnostics.filter(({ code }) => code === "WEFT0702").map(({ what }) => what);
     if (inconsistent.length > 0) throw new Error(inconsistent.join("\n"));
@@ -68,7 +102,7 @@ export async function serveMesh(mesh: Mesh, alter: (translation: Translation) =>
   };
   const taken = async (): Promise<void> => {
     const endMs = Date.now() + WAIT_MS;
-    while (!xds.state().every(({ connected, ackedRevision }) => connected && ackedRevision === revision)) {
+    while (!xds.state().every(({ connected, ackedRevision }) => connected && ackedRevision >= published)) {
       if (refusals.length > 0) throw new Error(`Envoy refused\n${refusals.join("\n")}`);
       if (Date.now() > endMs) throw new Error(`Envoy did not take it in time: ${JSON.stringify(xds.state())}\n${log}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -84,6 +118,8 @@ export async function serveMesh(mesh: Mesh, alter: (translation: Translation) =>
           }),
       ),
     );
+    tokens?.close();
+    await authority?.close();
     await xds.close();
     await rm(folder, { recursive: true, force: true });
   };
@@ -92,9 +128,15 @@ export async function serveMesh(mesh: Mesh, alter: (translation: Translation) =>
     const program = await ensureEnvoy();
     for (const [index, proxy] of mesh.proxies.entries()) {
       const path = join(folder, `${index}.json`);
-      const bootstrap = bootstrapOf(proxy, { admin: { address: "127.0.0.1", port: 0 }, xds: { address: "127.0.0.1", port: xds.port } });
+      const identity = await tokens?.prepare(proxy);
+      const bootstrap = bootstrapOf(proxy, {
+        admin: { address: "127.0.0.1", port: 0 },
+        xds: { address: "127.0.0.1", port: xds.port },
+        ...(identity === undefined ? {} : { identity }),
+      });
       await writeFile(path, JSON.stringify(bootstrap));
-      const child = spawn(program, ["-c", path, "--concurrency", "1", "--use-dynamic-base-id", "-l", "warning"], { stdio: ["ignore", "ignore", "pipe"] });
+      const args = ["-c", path, "--concurrency", "1", "--use-dynamic-base-id", "--drain-strategy", "immediate", "-l", "warning"];
+      const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
       child.stderr.setEncoding("utf8").on("data", (text: string) => {
         log += text;
       });
@@ -105,7 +147,7 @@ export async function serveMesh(mesh: Mesh, alter: (translation: Translation) =>
     await close();
     throw error;
   }
-  return { refusals, log: () => log, publish, close };
+  return { refusals, identityFolder: join(folder, "identity"), log: () => log, publish, close };
 }
 
 export interface Reply {
