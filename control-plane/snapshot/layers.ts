@@ -39,12 +39,23 @@ export function layered(shared: Names, own: Names): Names {
     keys,
     values,
     forEach: (visit) => {
-      for (const [name, resource] of entries()) visit(resource, name, both);
+      own.forEach((resource, name) => {
+        visit(resource, name, both);
+      });
+      shared.forEach((resource, name) => {
+        if (!own.has(name)) visit(resource, name, both);
+      });
     },
     [Symbol.iterator]: entries,
   };
   LAYERS.set(both, { shared, own });
   return both;
+}
+
+/** What {@link layered} was given; a map that was not made by it is all shared. */
+export function layersOf(names: Names): readonly Names[] {
+  const layers = LAYERS.get(names);
+  return layers === undefined ? [names] : [layers.shared, layers.own];
 }
 
 /** Whether both hold the same resources. */

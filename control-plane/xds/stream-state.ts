@@ -83,7 +83,9 @@ export function changesOf(stream: StreamState, type: XdsType): Changes {
   if (known !== undefined) return known;
   const changes: Changes = { wanted: new Set(), gone: new Set() };
   const target = targetOf(stream, type);
-  for (const name of target.keys()) compare(stream, type, name, target, changes);
+  target.forEach((_, name) => {
+    compare(stream, type, name, target, changes);
+  });
   for (const name of stream.subscriptions[type].held.keys()) if (!target.has(name)) compare(stream, type, name, target, changes);
   stream.changes.set(type, changes);
   return changes;
@@ -194,7 +196,7 @@ export function namesOf({ needs }: EncodedResource, type: XdsType): readonly str
 const NAMES = new WeakMap<readonly string[], Map<XdsType, readonly string[]>>();
 
 /** Whether every cluster of the target can serve, told without looking at each: then nothing has to wait for one. */
-function allInPlace(stream: StreamState): boolean {
+export function allInPlace(stream: StreamState): boolean {
   const { cluster, endpoint } = stream.subscriptions;
   const settled = changesOf(stream, "cluster").wanted.size === 0 && cluster.refused.size === 0;
   return settled && endpoint.owed.size === 0 && holdsAll(stream, "cluster") && holdsAll(stream, "endpoint");

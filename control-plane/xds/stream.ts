@@ -1,5 +1,6 @@
 // The state machine of one delta stream: a request, a snapshot or the time goes in, the next response comes out. No I/O and no clock:
 // whoever owns the connection asks for responses as long as it can write.
+import type { EncodedResource } from "../snapshot/encode.ts";
 import { changedNames } from "../snapshot/layers.ts";
 import type { Refusal } from "../snapshot/quarantine.ts";
 import type { ProxySnapshot } from "../snapshot/snapshot.ts";
@@ -7,8 +8,9 @@ import { hostsByRoute, lookUp, ofType } from "../snapshot/view.ts";
 import { XDS_TYPES, type XdsType } from "../translate/resource.ts";
 import { compose, type Line } from "./compose.ts";
 import { nextDueMs, startClocks } from "./lingering.ts";
+import { nextPortion, type Portion } from "./portions.ts";
 import { changesOf, follow, holdsAll, isRefused, markStale, namesOf, type StreamState, targetOf } from "./stream-state.ts";
-import { isSubscribed, receive, recordSent, refusalKey, type SentItem } from "./subscription.ts";
+import { isSubscribed, receive, recordPortion, recordSent, refusalKey, type SentItem } from "./subscription.ts";
 import { type DeltaRequest, type DeltaResponse, typeOfUrl } from "./wire.ts";
 
 /** Takes in a request. Returns the resource that it refuses, where exactly one is refused; a request of an unknown type changes nothing. */
@@ -18,7 +20,10 @@ export function receiveRequest(stream: StreamState, request: DeltaRequest): Refu
   const subscription = stream.subscriptions[type];
   const warms = type === "endpoint" && !subscription.requested && !stream.subscriptions.cluster.requested;
   const asks = !subscription.requested || request.subscribe.length > 0 || request.unsubscribe.length > 0;
-  const answer = receive(subscription, request);
+  const answer = receive(
+    subscription,
+    type === "endpoint" ? { ...request, subscribe: request.subscribe.map((name) => targetOf(stream, type).get(name)?.name ?? name) } : request,
+  );
   if (warms) oweEndpointsOfWarmingClusters(stream);
   if (asks || answer.kind === "nack") markStale(stream, type);
   if (answer.kind === "ack" && type === "route") pushHostsOfFreshRoutes(stream, answer.items);
@@ -63,6 +68,8 @@ export function wakeAtMs(stream: StreamState, askedAtMs: number): number | undef
 
 function firstResponse(stream: StreamState, nowMs: number): DeltaResponse | undefined {
   for (const type of XDS_TYPES) {
+    const portion = nextPortion(stream, type);
+    if (portion !== undefined) return sendPortion(stream, type, portion);
     const lines = compose(stream, type, nowMs);
     if (lines.length > 0 || awaitsAnswer(stream, type)) return send(stream, type, lines);
   }
@@ -88,7 +95,11 @@ function send(stream: StreamState, type: XdsType, lines: readonly Line[]): Delta
     changes.wanted.delete(name);
     changes.gone.delete(name);
   }
-  if (type === "cluster") oweEndpoints(stream, lines);
+  if (type === "cluster")
+    oweEndpoints(
+      stream,
+      lines.flatMap(({ resource }) => resource ?? []),
+    );
   if (type === "route") markStale(stream, "virtualHost");
   const resources = lines.flatMap(({ resource }) => (resource === undefined ? [] : [resource]));
   const removed = lines.flatMap(({ name, resource }) => (resource === undefined ? [name] : []));
@@ -97,15 +108,29 @@ function send(stream: StreamState, type: XdsType, lines: readonly Line[]): Delta
   return { type, nonce, resources, removed };
 }
 
+/** The same for a portion of a first sync. */
+function sendPortion(stream: StreamState, type: XdsType, portion: Portion): DeltaResponse {
+  const { counters, subscriptions } = stream;
+  const { list, nonce } = portion;
+  counters.responses += 1;
+  counters.resources += list.length;
+  stream.answered.add(type);
+  recordPortion(subscriptions[type], portion);
+  const { wanted } = changesOf(stream, type);
+  if (wanted.size === list.length) wanted.clear();
+  else for (const { name } of list) wanted.delete(name);
+  if (type === "cluster") oweEndpoints(stream, list);
+  return { type, nonce, resources: list, removed: [], alike: true };
+}
+
 /**
  * A new or changed cluster warms until its endpoints come again, also where Envoy is subscribed to them already (the former version of
  * the cluster, or another cluster with the same endpoints) and so does not ask. Where it is not subscribed, it will ask. On a stream of which
  * the first request for endpoints is still under way, nobody knows yet: that request will report them as held.
  */
-function oweEndpoints(stream: StreamState, lines: readonly Line[]): void {
+function oweEndpoints(stream: StreamState, clusters: readonly EncodedResource[]): void {
   const { endpoint } = stream.subscriptions;
-  for (const { resource } of lines) {
-    if (resource === undefined) continue;
+  for (const resource of clusters) {
     for (const name of namesOf(resource, "endpoint")) if (!endpoint.requested || isSubscribed(endpoint, name)) endpoint.owed.add(name);
   }
 }
@@ -166,6 +191,20 @@ function gainsDomains({ sent, former }: SentItem): boolean {
   return sent?.resource?.domains.some((domain) => !had.has(domain)) ?? false;
 }
 
+/** A client that holds precisely its target need not have a list of its own. */
+function shareHeld(stream: StreamState, target: ProxySnapshot): void {
+  if (target.frozen.size > 0) return;
+  for (const type of SHARED_TYPES) {
+    const { held } = stream.subscriptions[type];
+    const names = ofType(target.view, type);
+    const added = held.added();
+    if (names.size > 0 && (added?.length !== 1 || added[0] !== names) && changesOf(stream, type).gone.size === 0) held.replaceBy(names);
+  }
+}
+
+/** Those of which a client may hold many, and of which nobody asks whether it has acknowledged them. */
+const SHARED_TYPES = ["cluster", "endpoint", "virtualHost"] as const satisfies readonly XdsType[];
+
 /**
  * Whether everything that concerns this client is sent and ACKed: all clusters and listeners, all that those need, and all that was
  * asked for. Removals that linger do not count.
@@ -176,8 +215,12 @@ function isSynced(stream: StreamState, target: ProxySnapshot): boolean {
   if (!subscriptions.cluster.requested || !subscriptions.listener.requested) return false;
   for (const type of XDS_TYPES) if (subscriptions[type].pending.size > 0 || changesOf(stream, type).wanted.size > 0) return false;
   // What is held is held in the target's version or was refused: nothing else is neither wanted nor under way.
-  if (XDS_TYPES.every((type) => holdsAll(stream, type) && subscriptions[type].refused.size === 0)) return true;
-  for (const type of XDS_TYPES) {
+  if (XDS_TYPES.every((type) => holdsAll(stream, type) && subscriptions[type].refused.size === 0)) {
+    shareHeld(stream, target);
+    return true;
+  }
+  // From what names to what is named: what is missing shows soonest there.
+  for (const type of [...XDS_TYPES].reverse()) {
     const subscription = subscriptions[type];
     for (const resource of targetOf(stream, type).values()) {
       if (isRefused(subscription, resource)) return false;

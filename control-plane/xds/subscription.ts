@@ -1,15 +1,9 @@
 // What one client asked for of one type, what it holds, and what it has been sent but has not answered. Pure state: no order, no gates.
 import type { EncodedResource } from "../snapshot/encode.ts";
 import type { XdsType } from "../translate/resource.ts";
+import { type Held, type HeldNames, heldOf, newHeldNames } from "./held.ts";
+import type { Portion } from "./portions.ts";
 import type { DeltaRequest } from "./wire.ts";
-
-/** A resource that the client holds, or was sent and is expected to hold. */
-export interface Held {
-  readonly version: string;
-  /** Undefined where the client reported the version on connecting and it was not compared yet. */
-  readonly resource: EncodedResource | undefined;
-  readonly acked: boolean;
-}
 
 /** One line of a response: the resource sent (undefined: its removal), and what the client held before. */
 export interface SentItem {
@@ -25,7 +19,7 @@ export interface Subscription {
   requested: boolean;
   wildcard: boolean;
   readonly names: Set<string>;
-  readonly held: Map<string, Held>;
+  readonly held: HeldNames;
   /** Names that must be answered whatever the client is thought to hold. */
   readonly owed: Set<string>;
   /** Responses without an answer yet, by nonce. */
@@ -34,6 +28,8 @@ export interface Subscription {
   readonly refused: Set<string>;
   /** Groups of names to be sent apart from each other, to find which of them was refused. */
   readonly probes: (readonly string[])[];
+  /** How many portions of a first sync were sent. */
+  portions: number;
 }
 
 /** How a request answers a response. */
@@ -54,11 +50,12 @@ export function newSubscription(type: XdsType): Subscription {
     requested: false,
     wildcard: false,
     names: new Set(),
-    held: new Map(),
+    held: newHeldNames(),
     owed: new Set(),
     pending: new Map(),
     refused: new Set(),
     probes: [],
+    portions: 0,
   };
 }
 
@@ -86,23 +83,6 @@ export function receive(subscription: Subscription, request: DeltaRequest): Answ
   return request.nonce === "" ? NO_ANSWER : answer(subscription, request);
 }
 
-interface HeldForms {
-  readonly sent: Held;
-  readonly acked: Held;
-}
-
-/** A resource as held by any number of clients: a thousand streams with a thousand resources each share these. */
-const HELD = new WeakMap<EncodedResource, HeldForms>();
-
-function heldOf(resource: EncodedResource): HeldForms {
-  const known = HELD.get(resource);
-  if (known !== undefined) return known;
-  const { version } = resource;
-  const forms: HeldForms = { sent: { version, resource, acked: false }, acked: { version, resource, acked: true } };
-  HELD.set(resource, forms);
-  return forms;
-}
-
 /** Notes what a response carries. `resource` undefined stands for a removal. */
 export function recordSent(
   subscription: Subscription,
@@ -117,10 +97,23 @@ export function recordSent(
     subscription.owed.delete(name);
     return { name, sent, former };
   });
-  subscription.pending.set(nonce, items);
+  awaitAnswer(subscription, nonce, items);
+}
+
+/** Notes the same of a portion of the first sync. */
+export function recordPortion(subscription: Subscription, portion: Portion): void {
+  subscription.portions += 1;
+  subscription.held.add(portion.resources);
+  if (subscription.owed.size > 0) for (const { name } of portion.items) subscription.owed.delete(name);
+  awaitAnswer(subscription, portion.nonce, portion.items);
+}
+
+function awaitAnswer({ pending }: Subscription, nonce: string, items: readonly SentItem[]): void {
+  pending.set(nonce, items);
+  if (pending.size <= MOST_PENDING) return;
   // A map keeps the order of insertion: the first is the oldest.
-  const [oldest] = subscription.pending.keys();
-  if (subscription.pending.size > MOST_PENDING && oldest !== undefined) subscription.pending.delete(oldest);
+  const [oldest] = pending.keys();
+  if (oldest !== undefined) pending.delete(oldest);
 }
 
 /** Clusters are sent without awaiting the answer to those before, which a proxy may withhold for as long as a cluster warms. An answer to what is older says nothing new. */
@@ -157,7 +150,7 @@ function isReported(subscription: Subscription, name: string): boolean {
 function unsubscribe(subscription: Subscription, name: string): void {
   if (name === "*") {
     subscription.wildcard = false;
-    for (const held of subscription.held.keys()) if (!subscription.names.has(held)) subscription.held.delete(held);
+    for (const held of [...subscription.held.keys()]) if (!subscription.names.has(held)) subscription.held.delete(held);
     return;
   }
   subscription.names.delete(name);
@@ -174,6 +167,8 @@ function answer(subscription: Subscription, request: DeltaRequest): Answer {
     for (const item of items) revert(subscription, item, items.length === 1);
     return { kind: "nack", items, reason: request.error };
   }
+  // The others may be many, and nobody asks.
+  if (subscription.type !== "route" && subscription.type !== "secret") return { kind: "ack", items };
   for (const { name, sent } of items) {
     if (sent?.resource !== undefined && subscription.held.get(name) === sent) subscription.held.set(name, heldOf(sent.resource).acked);
   }

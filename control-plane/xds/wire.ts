@@ -30,6 +30,8 @@ export interface DeltaResponse {
   readonly nonce: string;
   readonly resources: readonly EncodedResource[];
   readonly removed: readonly string[];
+  /** Other clients are sent the very same: the list of resources and the nonce are the same objects for all of them. */
+  readonly alike?: true;
 }
 
 /** The xDS type of a type URL; undefined for one that Weft does not serve. */
@@ -64,6 +66,16 @@ export function parseRequest(bytes: Uint8Array): DeltaRequest {
 
 /** The DeltaDiscoveryResponse: resources go in as the bytes that all streams share. */
 export function encodeResponse(response: DeltaResponse): Buffer {
+  if (response.alike === undefined) return joinResponse(response);
+  const bytes = ALIKE.get(response.resources)?.deref() ?? joinResponse(response);
+  ALIKE.set(response.resources, new WeakRef(bytes));
+  return bytes;
+}
+
+/** Kept no longer than anything is being sent them: what they are made of is kept anyway. */
+const ALIKE = new WeakMap<readonly EncodedResource[], WeakRef<Buffer>>();
+
+function joinResponse(response: DeltaResponse): Buffer {
   const rest = new BinaryWriter().tag(4, WireType.LengthDelimited).string(TYPE_URLS[response.type]).tag(5, WireType.LengthDelimited).string(response.nonce);
   for (const name of response.removed) rest.tag(6, WireType.LengthDelimited).string(name);
   return Buffer.concat([...response.resources.map(({ framed }) => framed), rest.finish()]);
