@@ -1,5 +1,5 @@
 // A vitest reporter that prints the run's closing line, and refuses skipped tests where nothing may be skipped.
-import { writeSync } from "node:fs";
+import { appendFileSync, writeSync } from "node:fs";
 import type { Reporter, TestModule } from "vitest/node";
 
 /** Skipped tests of these names are fine with CI=true: what they need is not part of the project. */
@@ -28,15 +28,21 @@ function count(modules: readonly TestModule[], unhandled: number): Counts & { re
   return { ...counts, wronglySkipped };
 }
 
-/** Prints `N passed, N failed` (`, N skipped` where there are any) as the last line; with CI=true a skipped test is a failed one. */
+/**
+ * Prints `N passed, N failed` (`, N skipped` where there are any) as the last line; with CI=true a skipped test is a failed one.
+ * Where WEFT_TALLY names a file, the two numbers are added to it, for the sum of several runs.
+ */
 export class ClosingLineReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
     const { passed, failed, skipped, wronglySkipped } = count(modules, unhandledErrors.length);
     const refused = process.env.CI === "true" ? wronglySkipped : [];
     for (const name of refused) writeSync(1, `skipped, which CI does not allow: ${name}\n`);
     if (refused.length > 0 || failed > 0) process.exitCode = 1;
+    const { WEFT_TALLY: tally, WEFT_KUBERNETES: kubernetes } = process.env;
+    if (tally !== undefined) appendFileSync(tally, `${passed} ${failed + refused.length}\n`);
+    const elsewhere = kubernetes === "1" ? "" : "The tests on a real Kubernetes API server are a run of their own: npm run test:kubernetes\n";
     const closing = `${passed} passed, ${failed + refused.length} failed${skipped - refused.length > 0 ? `, ${skipped - refused.length} skipped` : ""}`;
-    process.once("exit", () => writeSync(1, `${closing}\n`));
+    process.once("exit", () => writeSync(1, `${elsewhere}${closing}\n`));
   }
 }
 

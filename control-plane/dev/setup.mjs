@@ -42,6 +42,19 @@ function runQuietly(program, args, options = {}) {
   });
 }
 
+/** Runs a step that says itself how far it is, on standard error; ends the process when it fails. */
+export function runVisibly(title, program, args) {
+  return step(
+    title,
+    () =>
+      new Promise((resolve, reject) => {
+        const child = spawn(program, args, { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"] });
+        child.on("error", reject);
+        child.on("close", (code) => (code === 0 ? resolve() : reject(new Error("failed, as it says above"))));
+      }),
+  );
+}
+
 function lockDigest() {
   return createHash("sha256")
     .update(readFileSync(join(ROOT, "package-lock.json")))

@@ -49,11 +49,14 @@ export function createApi(url: string, token: string, ca: string): Api {
 
   const open = (method: string, path: string, body: unknown, contentType: string, signal?: AbortSignal): Promise<IncomingMessage> =>
     new Promise((resolve, reject) => {
-      const headers = { authorization: `Bearer ${token}`, accept: "application/json", ...(body === undefined ? {} : { "content-type": contentType }) };
+      const text = body === undefined ? undefined : JSON.stringify(body);
+      // Node gives a DELETE no length of its own accord.
+      const content = text === undefined ? {} : { "content-type": contentType, "content-length": Buffer.byteLength(text) };
+      const headers = { authorization: `Bearer ${token}`, accept: "application/json", ...content };
       const outgoing = request(new URL(path, url), { method, agent, headers, ...(signal === undefined ? { timeout: REQUEST_TIMEOUT_MS } : { signal }) });
       outgoing.on("timeout", () => outgoing.destroy(new Error(`${method} ${path} was not answered in ${REQUEST_TIMEOUT_MS} ms`)));
       outgoing.on("response", resolve).on("error", reject);
-      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+      outgoing.end(text);
     });
   const askText = async (method: string, path: string, body?: unknown, contentType = "application/json"): Promise<string> => {
     const response = await open(method, path, body, contentType);
