@@ -16,6 +16,7 @@ import { resourcesByKind } from "../validate/effective.ts";
 import { validate } from "../validate/validate.ts";
 import { type Answer, ask, type Question } from "../what-if/ask.ts";
 import { createConfigurations, type ProxyConfiguration } from "../what-if/configuration.ts";
+import { answerInbound, DOMAIN, PROXY_ADDRESS } from "./simulation-inbound.ts";
 import type { Verdict } from "./verdict.ts";
 
 const call = z.object({
@@ -43,13 +44,10 @@ const recorded = z.object({
 type Recorded = z.output<typeof recorded>;
 type Call = z.output<typeof call>;
 
-const DOMAIN = "cluster.local";
 /** A document that puts Istio's defaults in force. */
 const ISTIO_DEFAULTS = "apiVersion: weft.mesh/v1alpha1\nkind: MeshConfig\nmetadata: {name: default, namespace: weft-system}\nspec: {defaults: istio}\n";
-/** Weft serves neither of these kinds in the same way: inbound authentication is compared elsewhere, Ingress is no part of the API. */
-const EXCLUDED = /^kind: *(PeerAuthentication|Ingress)$/m;
-/** Istio's recorder gives every proxy this address. */
-const PROXY_ADDRESS = "1.1.1.1";
+/** Ingress is no part of the API. */
+const EXCLUDED = /^kind: *(Ingress)$/m;
 
 /** Compares the lines of `simulation.jsonl`: one verdict a line, which agrees where all of its calls do. */
 export function compareSimulations(lines: readonly unknown[]): readonly Verdict[] {
@@ -74,13 +72,17 @@ function disagreements(line: Recorded): readonly string[] {
   const resources = withCertificates(resourcesByKind(parsed.resources));
   return line.calls.flatMap(({ name, call: sent, expect }) => {
     if (expect.skip !== "") return [];
+    const expected = expect.error !== "" ? expect.error : expect.cluster;
+    if (sent.mode === "inbound") {
+      const actual = answerInbound(line, resources, sent);
+      return actual === expected ? [] : [`${name}: Istio ${expected}, Weft ${actual}`];
+    }
     const { mesh, proxy } = wired(line, resources, sent.port);
     const configuration = createConfigurations(mesh)(proxy);
     const answers = placesOf(mesh, proxy, sent).map((place) => ask(configuration, questionOf(place, sent), FALLBACK_FILTER));
     const said = answers.map(seen);
     // Where several servers share one port in Istio, the request is for the one that knows its host.
     const actual = said.find((answer) => !answer.startsWith("no ")) ?? said.at(-1) ?? passedThrough(mesh, sent);
-    const expected = expect.error !== "" ? expect.error : expect.cluster;
     const alike = expected === "PassthroughCluster" && answers.some((answer) => keepsAddress(configuration, answer));
     return alike || actual === expected ? [] : [`${name}: Istio ${expected}, Weft ${actual}`];
   });

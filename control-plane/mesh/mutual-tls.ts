@@ -1,5 +1,5 @@
 // Where the mesh's own mutual TLS is spoken, and who is to be found at its other end. Hosts, endpoints and workloads in; modes and identities out.
-import type { Instance, Proxy } from "./instance.ts";
+import type { InboundPort, Instance, Proxy } from "./instance.ts";
 import type { Endpoint, Host, Mesh } from "./mesh.ts";
 import { type EffectiveMutualTls, mutualTlsMode, mutualTlsOf, type SecuredWorkload } from "./security-policies.ts";
 
@@ -8,12 +8,16 @@ export function portMutualTls(mesh: Mesh, workload: SecuredWorkload, containerPo
   return mesh.certificates ? mutualTlsMode(mesh, workload, containerPort) : "DISABLE";
 }
 
-/** The same for ports that the workload does not declare; `byPort` are those of them for which something else is said. */
-export function otherPortsMutualTls(mesh: Mesh, proxy: Proxy): { readonly mode: EffectiveMutualTls; readonly byPort: ReadonlyMap<number, EffectiveMutualTls> } {
+/** The same for ports besides those that the workload takes connections at; `byPort` are those of them for which something else is said. */
+export function otherPortsMutualTls(
+  mesh: Mesh,
+  proxy: Proxy,
+  taken: readonly InboundPort[],
+): { readonly mode: EffectiveMutualTls; readonly byPort: ReadonlyMap<number, EffectiveMutualTls> } {
   if (!mesh.certificates) return { mode: "DISABLE", byPort: new Map() };
   const { mode, byPort } = mutualTlsOf(mesh, proxy);
-  const declared = new Set(proxy.inbound.map(({ containerPort }) => containerPort));
-  return { mode, byPort: new Map([...byPort].filter(([port]) => !declared.has(port))) };
+  const known = new Set(taken.map(({ containerPort }) => containerPort));
+  return { mode, byPort: new Map([...byPort].filter(([port]) => !known.has(port))) };
 }
 
 /** Whether an endpoint takes no mutual TLS: it has no sidecar, or a PeerAuthentication tells its sidecar so. */

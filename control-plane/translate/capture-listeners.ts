@@ -7,7 +7,8 @@ import type { ListenerFilterSchema } from "../gen/envoy/config/listener/v3/liste
 import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.js";
 import { HttpInspectorSchema } from "../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
 import { OriginalDstSchema } from "../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
-import type { Proxy } from "../mesh/instance.ts";
+import { inboundPorts } from "../mesh/ingress.ts";
+import type { InboundPort, Proxy } from "../mesh/instance.ts";
 import type { Mesh } from "../mesh/mesh.ts";
 import { otherPortsMutualTls, trustDomainsOf } from "../mesh/mutual-tls.ts";
 import { isHttp } from "../mesh/services.ts";
@@ -57,12 +58,13 @@ export function captureListeners(mesh: Mesh, proxy: Proxy): readonly TranslatedR
   ];
 }
 
-/** What comes in; ports that the workload does not declare ask for what its PeerAuthentications say, and lead to the program as they are. */
+/** What comes in; ports that the workload does not take connections at ask for what its PeerAuthentications say, and lead to the program as they are. */
 function virtualInbound(mesh: Mesh, proxy: Proxy, port: number): TranslatedResource {
   const name = "virtual-inbound";
   const trustDomains = trustDomainsOf(mesh.settings);
+  const taken = inboundPorts(mesh, proxy);
   const filters = [tcpProxy(name, { case: "cluster", value: INBOUND_ORIGINAL_CLUSTER }, "inbound", proxy)];
-  const { mode, byPort } = otherPortsMutualTls(mesh, proxy);
+  const { mode, byPort } = otherPortsMutualTls(mesh, proxy, taken);
   const ofPorts = [...byPort].flatMap(([destinationPort, other]) =>
     inboundChains({ mode: other, trustDomains }, "tcp", { filterChainMatch: { destinationPort }, filters }),
   );
@@ -70,14 +72,14 @@ function virtualInbound(mesh: Mesh, proxy: Proxy, port: number): TranslatedResou
   const inspects = filterChains.some(({ transportSocket }) => transportSocket !== undefined);
   return listener(name, port, "INBOUND", [`cluster/${INBOUND_ORIGINAL_CLUSTER}`], {
     useOriginalDst: true,
-    listenerFilters: inspects ? [ORIGINAL_DST, { ...TLS_INSPECTOR, ...exceptOn(proxy.inbound) }] : [ORIGINAL_DST],
+    listenerFilters: inspects ? [ORIGINAL_DST, { ...TLS_INSPECTOR, ...exceptOn(taken) }] : [ORIGINAL_DST],
     ...(inspects ? { listenerFiltersTimeout: duration(SILENCE_MS), continueOnListenerFiltersTimeout: true } : {}),
     filterChains,
   });
 }
 
 /** Ports with a listener of their own are handed on at once: it looks at the first bytes itself. */
-function exceptOn(ports: Proxy["inbound"]): Pick<ListenerFilterInit, "filterDisabled"> {
+function exceptOn(ports: readonly InboundPort[]): Pick<ListenerFilterInit, "filterDisabled"> {
   const rules = ports.map(({ listen }) => ({ rule: { case: "destinationPortRange", value: { start: listen.port, end: listen.port + 1 } } }) as const);
   const [only, ...others] = rules;
   if (only === undefined) return {};

@@ -16,23 +16,14 @@ export interface NotBuilt {
 
 const IGNORED = "the mesh acts as if it were not there";
 
-const POLICY_FIELDS: readonly (readonly [path: string, instead: string, unless?: (value: unknown) => boolean])[] = [
-  ["tls", "connections are in plain text", (value) => !isOfMode(value) || value.mode !== "ISTIO_MUTUAL"],
-  ["loadBalancer.simple", "the endpoints of the service are balanced by LEAST_REQUEST", (value) => value !== "PASSTHROUGH"],
-];
+const POLICIES = ["trafficPolicy", "subsets.*.trafficPolicy", "trafficPolicy.portLevelSettings.*", "subsets.*.trafficPolicy.portLevelSettings.*"] as const;
 
-const DESTINATION_RULE: readonly NotBuilt[] = [
-  ...["trafficPolicy", "subsets.*.trafficPolicy", "trafficPolicy.portLevelSettings.*", "subsets.*.trafficPolicy.portLevelSettings.*"].flatMap((policy) =>
-    POLICY_FIELDS.map(
-      ([field, instead, unless]): NotBuilt => ({
-        kind: "DestinationRule",
-        path: ["spec", ...policy.split("."), ...field.split(".")],
-        instead,
-        ...(unless === undefined ? {} : { unless }),
-      }),
-    ),
-  ),
-];
+const DESTINATION_RULE: readonly NotBuilt[] = POLICIES.map((policy) => ({
+  kind: "DestinationRule",
+  path: ["spec", ...policy.split("."), "loadBalancer", "simple"],
+  instead: "the endpoints of the service are balanced by LEAST_REQUEST",
+  unless: (value) => value !== "PASSTHROUGH",
+}));
 
 const GATEWAY: readonly NotBuilt[] = [
   {
@@ -77,34 +68,9 @@ const KINDS: readonly NotBuilt[] = (
     ["WasmPlugin", "no plugin is loaded", "match and change requests with VirtualService, or do it in the application"],
     ["TrafficExtension", "neither wasm nor lua runs", "match and change requests with VirtualService, or do it in the application"],
     ["Telemetry", "every proxy counts requests and writes its access log as it does without it", "read /metrics, `weft top` and `weft logs --access`"],
-    ["PeerAuthentication", "connections within the mesh are in plain text", undefined],
     ["WorkloadGroup", "nothing registers itself by it", undefined],
   ] as const
 ).map(([kind, instead, alternative]) => ({ kind, path: [], instead, ...(alternative === undefined ? {} : { alternative }) }));
-
-const NOBODY = "connections within the mesh are in plain text, so that nobody's identity is known and this matches nobody";
-const ASK_OTHERWISE = "ask for ipBlocks or requestPrincipals";
-
-/** Until connections within the mesh are mutual TLS. */
-const IDENTITIES: readonly NotBuilt[] = [
-  ...["principals", "namespaces", "serviceAccounts", "trustDomains"].flatMap((field) =>
-    [field, `not${field[0]?.toUpperCase()}${field.slice(1)}`].map(
-      (name): NotBuilt => ({
-        kind: "AuthorizationPolicy",
-        path: ["spec", "rules", "*", "from", "*", "source", name],
-        instead: NOBODY,
-        alternative: ASK_OTHERWISE,
-      }),
-    ),
-  ),
-  {
-    kind: "AuthorizationPolicy",
-    path: ["spec", "rules", "*", "when", "*", "key"],
-    instead: NOBODY,
-    alternative: ASK_OTHERWISE,
-    unless: (key) => !/^source\.(?:principal|namespace|serviceAccount|trustDomain)$/.test(String(key)),
-  },
-];
 
 const MESH_CONFIG: readonly NotBuilt[] = [
   { kind: "MeshConfig", path: ["spec", "scope"], instead: "proxies learn of every host that they may call", unless: (value) => value === "all" },
@@ -113,7 +79,7 @@ const MESH_CONFIG: readonly NotBuilt[] = [
 ];
 
 /** The one table. */
-export const NOT_BUILT: readonly NotBuilt[] = [...KINDS, ...IDENTITIES, ...MESH_CONFIG, ...DESTINATION_RULE, ...SERVICE_ENTRY, ...SIDECAR, ...GATEWAY];
+export const NOT_BUILT: readonly NotBuilt[] = [...KINDS, ...MESH_CONFIG, ...DESTINATION_RULE, ...SERVICE_ENTRY, ...SIDECAR, ...GATEWAY];
 
 /** A warning for each field of a resource that is not built yet. */
 export function checkNotBuilt(resource: AnyResource): readonly Problem[] {
@@ -152,8 +118,4 @@ function valuesAt(value: unknown, path: readonly string[], at: FieldPath = []): 
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null;
-}
-
-function isOfMode(value: unknown): value is { readonly mode?: unknown; readonly httpsRedirect?: unknown } {
-  return isRecord(value);
 }
