@@ -41,6 +41,7 @@ const KEPT_STATISTICS = [
   { prefix: "cluster_manager." },
   { prefix: "wasm" },
   { prefix: "weft" },
+  { prefix: "istio." },
   {
     safe_regex: {
       regex: "cluster\\..*\\.(?:upstream_rq_.*|upstream_cx_(?:total|active|connect_fail|overflow)|membership_.*|circuit_breakers\\..*|outlier_detection\\..*)",

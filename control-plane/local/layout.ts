@@ -135,6 +135,7 @@ export function sidecarOf(
     httpProxy: { ...places.httpProxy, explainPort: places.httpProxyExplain.port },
     gatewayPorts: [],
     ...(addresses.capture === undefined ? {} : { captures: true, capture: addresses.capture }),
+    metrics: true,
     accessLogPath,
   };
 }
@@ -213,6 +214,7 @@ export function gatewayOf(identity: GatewayIdentity, ports: readonly GatewayPort
     inbound: [],
     outbound: [],
     gatewayPorts: ports,
+    metrics: true,
     accessLogPath,
   };
 }

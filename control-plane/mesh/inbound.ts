@@ -1,6 +1,6 @@
 // What is known about a workload's own port: which protocol its Services say it speaks.
 import type { Instance, Proxy } from "./instance.ts";
-import type { HostPort, Mesh, PortProtocol } from "./mesh.ts";
+import type { Host, HostPort, Mesh, PortProtocol } from "./mesh.ts";
 import { scopeOf } from "./scope.ts";
 import { selects } from "./selection.ts";
 import { protocolNamed, protocolOfName } from "./services.ts";
@@ -14,23 +14,32 @@ type Labels = Readonly<Record<string, string>>;
 export function inboundProtocol(mesh: Mesh, proxy: Proxy, containerPort: number): PortProtocol {
   const ingress = scopeOf(mesh, proxy).ingress.find(({ port }) => port.number === containerPort)?.port;
   if (ingress !== undefined) return protocolNamed(ingress.protocol) ?? protocolOfName(ingress.name) ?? "http";
+  return leadingTo(mesh, proxy, containerPort)?.port.protocol ?? "http";
+}
+
+/** The service that a container port behind a proxy is counted for: the first (by hostname) that leads to it. */
+export function inboundService(mesh: Mesh, proxy: Proxy, containerPort: number): Host | undefined {
+  return leadingTo(mesh, proxy, containerPort)?.host;
+}
+
+function leadingTo(mesh: Mesh, proxy: Proxy, containerPort: number): { readonly host: Host; readonly port: HostPort } | undefined {
   const { selectors, instances } = indexOf(mesh);
   const instance = instances.get(`${proxy.namespace}/${proxy.workload}`);
   const found = Object.entries(proxy.labels)
     .flatMap(([key, value]) => selectors.get(`${proxy.namespace}\n${key}\n${value}`) ?? [])
     .filter(({ selector }) => selects(selector, proxy.labels))
     .sort((a, b) => a.position - b.position);
-  for (const { ports } of found) {
-    const port = ports.find(({ targetPort, number }) => leadsTo(targetPort ?? number, containerPort, instance));
-    if (port !== undefined) return port.protocol;
+  for (const { host } of found) {
+    const port = host.ports.find(({ targetPort, number }) => leadsTo(targetPort ?? number, containerPort, instance));
+    if (port !== undefined) return { host, port };
   }
-  return "http";
+  return undefined;
 }
 
 /** A host that selects what is behind it, at its place among all. */
 interface Selector {
   readonly selector: Labels;
-  readonly ports: readonly HostPort[];
+  readonly host: Host;
   readonly position: number;
 }
 
@@ -48,14 +57,15 @@ function indexOf(mesh: Mesh): InboundIndex {
   if (known !== undefined) return known;
   const selectors = new Map<string, Selector[]>();
   let position = 0;
-  for (const { namespace, service, ports } of [...mesh.hosts.values()].flatMap((host) => mesh.namesakes.get(host.hostname) ?? [host])) {
+  for (const host of [...mesh.hosts.values()].flatMap((host) => mesh.namesakes.get(host.hostname) ?? [host])) {
+    const { namespace, service } = host;
     const selector = service.kind === "Service" ? service.spec.selector : (service.spec.workloadSelector?.labels ?? {});
     const [first] = Object.entries(selector);
     if (first === undefined) continue;
     const key = `${namespace}\n${first[0]}\n${first[1]}`;
     const group = selectors.get(key) ?? [];
     selectors.set(key, group);
-    group.push({ selector, ports, position: position++ });
+    group.push({ selector, host, position: position++ });
   }
   const index = { selectors, instances: new Map([...mesh.instances].reverse().map((instance) => [`${instance.namespace}/${instance.workload}`, instance])) };
   INDEXES.set(mesh, index);

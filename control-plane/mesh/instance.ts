@@ -66,9 +66,21 @@ export interface Proxy {
   /** Gateways only: where a Gateway's server ports are bound. */
   readonly gatewayPorts: readonly GatewayPort[];
   /** Where the system redirects all connections of the proxy's network namespace, on their way out and in; absent where nothing is redirected. */
-  readonly capture?: { readonly outboundPort: number; readonly inboundPort: number };
+  readonly capture?: Capture;
+  /** Counts requests and connections under Istio's names, for Prometheus. */
+  readonly metrics?: boolean;
   /** Access log of every listener of this proxy: a path, or undefined for none. */
   readonly accessLogPath?: string;
+}
+
+/** How connections of a network namespace are redirected to its proxy. */
+export interface Capture {
+  readonly outboundPort: number;
+  readonly inboundPort: number;
+  /** Whence the proxy calls its own workload, where only that address is not redirected once more. */
+  readonly inboundSource?: string;
+  /** Connections to any host's addresses are redirected, so that the proxy listens for each that is not told apart by its requests. */
+  readonly byAddress?: true;
 }
 
 export interface ListenAddress {
@@ -101,6 +113,8 @@ export interface ServiceListener {
 export interface GatewayPort {
   readonly number: number;
   readonly listen: ListenAddress;
+  /** Of the explain listener; default: that of `listen`. */
+  readonly explainAddress?: string;
   readonly explainPort: number;
 }
 

@@ -16,6 +16,7 @@ const OF_ONE_PROXY: ReadonlySet<string> = new Set([
   "httpProxy",
   "gatewayPorts",
   "accessLogPath",
+  "metrics",
 ] satisfies (keyof Proxy)[]);
 
 /** Names the audience of a proxy: one view of the mesh, one place, and equal values of the labels that any rule asks for, each with its name. */

@@ -172,7 +172,7 @@ describe("outbound clusters", () => {
 
   it("says who an endpoint is", () => {
     const fields = translated(shop()).assignment.endpoints[0]?.lbEndpoints[0]?.metadata?.filterMetadata.weft;
-    expect(fields).toEqual({ instance: "orders-eu-1a-1", workload: "orders-eu-1a", namespace: "default", version: "v1", zone: "eu-1a" });
+    expect(fields).toEqual({ w: "orders-eu-1a", v: "v1", z: "eu-1a" });
   });
 
   it("gives a host that does not exist a cluster without endpoints", () => {

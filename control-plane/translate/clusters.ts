@@ -3,7 +3,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Cluster_DiscoveryType, ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
 import { type ClientCredential, clientCredential } from "../mesh/client-credentials.ts";
 import { endpointsOf } from "../mesh/destination.ts";
-import { inboundProtocol } from "../mesh/inbound.ts";
+import { inboundProtocol, inboundService } from "../mesh/inbound.ts";
 import type { InboundPort, Locality, Proxy } from "../mesh/instance.ts";
 import type { LocalityGroup, Viewpoint } from "../mesh/istio-locality.ts";
 import { type LocalityPlan, localityPlan } from "../mesh/locality.ts";
@@ -29,6 +29,7 @@ import { type ClusterKey, inboundClusterName, outboundClusterName } from "./name
 import { outlierFields } from "./outlier-detection.ts";
 import { withProxyProtocol } from "./proxy-protocol.ts";
 import { type ResourceOrigin, resourceOrigin, type TranslatedResource } from "./resource.ts";
+import { serviceMetadata } from "./traffic-metrics.ts";
 
 /** Gives the clusters of one mesh, made when first asked for. */
 export interface ClusterTranslation {
@@ -189,6 +190,7 @@ function encodeCluster(mesh: Mesh, destination: SeenDestination, groups: readonl
   const tls = clientTls(policy.tls, { host, protocol, http2, credential, defaults: mesh.settings.defaults, systemRoots });
   const own: Init<typeof ClusterSchema> = {
     name,
+    ...serviceMetadata(host),
     ...discoveryFields(discovery, { name, serviceName }, groups, plan.kind === "weights", defaults),
     ...(discovery.kind === "request-name" && tls?.insecure ? { clusterDiscoveryType: requestNames(true) } : {}),
     ...withProxyProtocol(tls === undefined ? meshTransport(mesh, destination) : { transportSocket: tls.socket }, policy.proxyProtocol),
@@ -234,7 +236,9 @@ function inboundCluster(mesh: Mesh, proxy: Proxy, { containerPort, application }
   const { address, port } = applicationAddress(proxy, written?.defaultEndpoint, application);
   const cluster: Init<typeof ClusterSchema> = {
     name,
+    ...serviceMetadata(inboundService(mesh, proxy, containerPort)),
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
+    ...inboundSource(proxy),
     ...connectionFields(pool, defaults),
     circuitBreakers: circuitBreakers(pool === undefined ? {} : { connectionPool: pool }, defaults),
     loadAssignment: {
@@ -246,6 +250,13 @@ function inboundCluster(mesh: Mesh, proxy: Proxy, { containerPort, application }
   const origins: readonly ResourceOrigin[] =
     sidecar === undefined || (written === undefined && inboundConnectionPool === undefined) ? [] : [resourceOrigin(sidecar)];
   return { type: "cluster", name, body: toBinary(ClusterSchema, create(ClusterSchema, cluster)), origins, needs: [] };
+}
+
+/** Where the proxy calls its workload from: see Capture. */
+export function inboundSource({ capture }: Proxy): Pick<Init<typeof ClusterSchema>, "upstreamBindConfig"> {
+  return capture?.inboundSource === undefined
+    ? {}
+    : { upstreamBindConfig: { sourceAddress: { address: capture.inboundSource, portSpecifier: { case: "portValue", value: 0 } } } };
 }
 
 /** A Sidecar may lead a port to another one, or to a socket; a port that a container declares is where the application really has it. */

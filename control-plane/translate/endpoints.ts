@@ -11,6 +11,7 @@ import { UNIX_PREFIX } from "../mesh/workload-entries.ts";
 import type { Init } from "./init.ts";
 import { FILTER } from "./names.ts";
 import type { ResourceOrigin, TranslatedResource } from "./resource.ts";
+import { ENDPOINT_LABELS } from "./traffic-metrics.ts";
 import { PLAIN_ENDPOINT } from "./transport-socket.ts";
 
 /** The assignment under an EDS name. `weighted`: localities of one priority share by their weights. */
@@ -71,9 +72,18 @@ export function envoyAddress(address: string, port: number): Init<typeof Address
     : { address: { case: "socketAddress", value: { address, portSpecifier: { case: "portValue", value: port } } } };
 }
 
-/** What access logs and metrics say about the endpoint that served a request (`%UPSTREAM_METADATA(weft:version)%`). Keys in this order. */
-function endpointMetadata({ name, workload, namespace, labels, locality }: Instance): Record<string, string> {
-  return { instance: name, workload, namespace, version: labels.version ?? labels["app.kubernetes.io/version"] ?? "", zone: locality.zone };
+/**
+ * What metrics cannot know of an endpoint but from here (`%UPSTREAM_METADATA(weft:v)%`: a locality beside it cannot be asked for). It is sent for each
+ * endpoint of each subset to every proxy, so it is no longer than it must be, and what is empty is left out.
+ */
+function endpointMetadata({ workload, labels, locality }: Instance): Record<string, string> {
+  const version = labels.version ?? labels["app.kubernetes.io/version"] ?? "";
+  const values = [
+    [ENDPOINT_LABELS.workload, workload],
+    [ENDPOINT_LABELS.version, version],
+    [ENDPOINT_LABELS.zone, locality.zone],
+  ] as const;
+  return Object.fromEntries(values.filter(([, value]) => value !== ""));
 }
 
 /** Envoy spells subzone as one word with a capital inside. */

@@ -116,6 +116,7 @@ export function tcpProxy(
     ...(bySourceAddress ? { hashPolicy: [{ policySpecifier: { case: "sourceIp", value: {} } }] } : {}),
     ...(tunnel === undefined ? {} : { tunnelingConfig: { hostname: `${tunnel.targetHost}:${tunnel.targetPort}`, usePost: tunnel.protocol === "POST" } }),
     accessLog: accessLog("connection", direction, proxy, dryRun),
+    ...(proxy.metrics ? { accessLogOptions: { flushAccessLogOnConnected: true } } : {}),
   });
   return { name: "envoy.filters.network.tcp_proxy", configType: { case: "typedConfig", value: typedConfig } };
 }

@@ -110,6 +110,6 @@ function gatewayPort(number: number, index: number): GatewayPort {
   return { number, listen: { address: "127.0.0.1", port: unprivilegedPort(number) }, explainPort: 15_090 + index };
 }
 
-function unlogged({ accessLogPath: _, ...proxy }: Proxy): Proxy {
+function unlogged({ accessLogPath: _, metrics: __, ...proxy }: Proxy): Proxy {
   return proxy;
 }
