@@ -1,10 +1,10 @@
-// Sends the requests that stand on stdin as JSON, `[{ url, method?, headers? }]`, and prints what was answered. For tests that send from another network.
+// Sends the requests that stand on stdin as JSON, `[{ url, method?, headers?, withHeaders? }]`, and prints what was answered. For tests that send from another network.
 import { request } from "node:http";
 
 let text = "";
 for await (const chunk of process.stdin) text += chunk;
 
-const ask = ({ url, proxy, method = "GET", headers = {} }) =>
+const ask = ({ url, proxy, method = "GET", headers = {}, withHeaders = false }) =>
   new Promise((resolve) => {
     const to = proxy === undefined ? new URL(url) : new URL(proxy);
     const path = proxy === undefined ? `${to.pathname}${to.search}` : url;
@@ -14,7 +14,8 @@ const ask = ({ url, proxy, method = "GET", headers = {} }) =>
       response.on("data", (chunk) => {
         body += chunk;
       });
-      response.on("end", () => resolve({ status: response.statusCode, location: response.headers.location, body }));
+      const answered = withHeaders ? { headers: response.headers } : {};
+      response.on("end", () => resolve({ status: response.statusCode, location: response.headers.location, ...answered, body }));
       response.on("error", (error) => resolve({ error: error.code }));
     });
     call.on("timeout", () => call.destroy());

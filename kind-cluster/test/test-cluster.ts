@@ -1,6 +1,7 @@
 // A whole cluster on this machine for a test: a real API server with its controllers, nodes in three zones, names and addresses of Services. Linux, as root.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { claimNetwork, isClaimed } from "../../control-plane/local/claims.ts";
 import { runTool } from "../../control-plane/local/isolation/commands.ts";
 import { createIsolatedNetwork, isolationProblem } from "../../control-plane/local/isolation/network.ts";
@@ -10,6 +11,8 @@ import { type Cluster, startCluster } from "./cluster.ts";
 import { imageOf } from "./images.ts";
 import { type Kubelet, startKubelet } from "./kubelet/kubelet.ts";
 import type { Image, NodeLabels, Pod } from "./kubelet/objects.ts";
+import type { PodLoadOptions } from "./load-client.ts";
+import { type PodLoad, startPodLoad } from "./pod-load.ts";
 import { SERVICE_RANGE, startServiceNetwork } from "./service-network.ts";
 
 export interface TestCluster extends Cluster {
@@ -22,9 +25,20 @@ export interface TestCluster extends Cluster {
   readonly readyPods: (count: number, labels: Readonly<Record<string, string>>, namespace?: string, timeoutMs?: number) => Promise<readonly Pod[]>;
   /** What a container has written. */
   readonly log: (pod: Pod, container: string) => Promise<string>;
-  /** Runs a program of this machine in a pod's network, with the pod's names: `curl -s http://order-history:9090/`. */
-  readonly inside: (pod: Pod, program: string, args: readonly string[]) => Promise<string>;
+  /** One GET from a pod's network, with the pod's names and through its interception: `http://order-history:9090/`. */
+  readonly ask: (pod: Pod, url: string, headers?: Readonly<Record<string, string>>) => Promise<PodResponse>;
+  readonly load: (pod: Pod, options: PodLoadOptions) => PodLoad;
 }
+
+export interface PodResponse {
+  /** Missing where there was no answer; `error` says why. */
+  readonly status?: number;
+  readonly error?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+const CLIENT = fileURLToPath(new URL("../../envoy/e2e/ask-requests.mjs", import.meta.url));
 
 /** One node in each zone, as in kind.yaml. */
 export const NODES: readonly NodeLabels[] = ["a", "b", "c"].map((zone) => ({ name: `node-${zone}`, region: "ap-northeast-2", zone: `ap-northeast-2${zone}` }));
@@ -56,6 +70,7 @@ export async function startTestCluster({
     const kubelet = await startKubelet({ api: cluster.api, apiUrl: new URL(cluster.url), mesh, network, nodes, images });
     undo.push(kubelet.close);
 
+    const networkNamespace = ({ metadata: { namespace, name } }: Pod): string => namespaceName(mesh, `${name}.${namespace}`);
     const pods: TestCluster["pods"] = async (labels, namespace = "default") => {
       const selector = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
       const { items } = await cluster.api.get<{ items: Pod[] }>(`/api/v1/namespaces/${namespace}/pods?labelSelector=${encodeURIComponent(selector.join(","))}`);
@@ -80,8 +95,13 @@ export async function startTestCluster({
           timeoutMs,
         ),
       log: ({ metadata: { namespace, name } }, container) => readFile(join(kubelet.folder, "logs", `${namespace}_${name}_${container}.log`), "utf8"),
-      inside: ({ metadata: { namespace, name } }, program, args) =>
-        runTool("ip", ["netns", "exec", namespaceName(mesh, `${name}.${namespace}`), program, ...args]),
+      ask: async (pod, url, headers = {}) => {
+        const answers: PodResponse[] = JSON.parse(
+          await runTool("ip", ["netns", "exec", networkNamespace(pod), process.execPath, CLIENT], JSON.stringify([{ url, headers, withHeaders: true }])),
+        );
+        return answers[0] ?? {};
+      },
+      load: (pod, options) => startPodLoad(networkNamespace(pod), options),
     };
   } catch (error) {
     await close();

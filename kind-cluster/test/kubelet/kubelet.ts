@@ -16,8 +16,10 @@ export interface KubeletOptions {
   readonly network: IsolatedNetwork;
   readonly nodes: readonly NodeLabels[];
   readonly images: (image: string) => Image;
-  /** How often tokens and files of volumes are renewed. Default 2 s. */
+  /** How often the files of volumes are looked after. Default 1 s. */
   readonly renewMs?: number;
+  /** When a token is replaced by the next. Default: at four fifths of its life. */
+  readonly tokenMs?: number;
 }
 
 export interface Kubelet {
@@ -33,7 +35,8 @@ export interface Kubelet {
 const HEARTBEAT_MS = 1_000;
 
 /** Starts with the nodes registered and ready. */
-export async function startKubelet({ api, apiUrl, mesh, network, nodes, images, renewMs = 2_000 }: KubeletOptions): Promise<Kubelet> {
+export async function startKubelet({ nodes, renewMs = 1_000, ...options }: KubeletOptions): Promise<Kubelet> {
+  const { api, mesh } = options;
   const folder = await mkdtemp(join(tmpdir(), "weft-kubelet-"));
   const alive = new Map(nodes.map((node) => [node.name, node]));
   const running = new Map<string, { readonly node: string; readonly pod: RunningPod }>();
@@ -65,7 +68,7 @@ export async function startKubelet({ api, apiUrl, mesh, network, nodes, images, 
     if (deletionTimestamp !== undefined) void known?.pod.terminate(deletionGracePeriodSeconds).finally(() => forget(uid));
     else if (known === undefined && !["Succeeded", "Failed"].includes(pod.status.phase)) {
       lastIndex += 1;
-      running.set(uid, { node: nodeName, pod: startPod({ api, apiUrl, network, mesh, images, folder, renewMs }, pod, lastIndex) });
+      running.set(uid, { node: nodeName, pod: startPod({ ...options, folder, renewMs }, pod, lastIndex) });
     }
   };
   const forget = (uid: string): void => {

@@ -15,7 +15,7 @@ export interface Pod extends ApiObject {
     readonly serviceAccountName: string;
     readonly restartPolicy: "Always" | "OnFailure" | "Never";
     readonly terminationGracePeriodSeconds?: number;
-    readonly securityContext?: SecurityContext;
+    readonly securityContext?: SecurityContext & { readonly sysctls?: readonly { readonly name: string; readonly value: string }[] };
     readonly initContainers?: readonly Container[];
     readonly containers: readonly Container[];
     readonly volumes?: readonly Volume[];

@@ -1,13 +1,14 @@
 // One pod from its first container to its last: init containers in order, sidecars that go on, probes, restarts, status, and an end in Kubernetes' order.
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { runTool } from "../../../control-plane/local/isolation/commands.ts";
 import type { IsolatedNetwork } from "../../../control-plane/local/isolation/network.ts";
 import { type IsolatedMesh, instanceAddress, machineAddress, namespaceName } from "../../../control-plane/local/isolation/plan.ts";
 import { type Api, ApiError } from "../api.ts";
 import { type RunningContainer, startContainer } from "./container.ts";
 import type { Container, Image, Pod } from "./objects.ts";
 import { act, watchProbe } from "./probe.ts";
-import { environmentOf, removeFolder, writeVolume } from "./volumes.ts";
+import { environmentOf, removeFolder, type VolumeState, writeVolume } from "./volumes.ts";
 
 export interface PodPlace {
   readonly api: Api;
@@ -18,8 +19,10 @@ export interface PodPlace {
   readonly images: (image: string) => Image;
   /** Holds the pods' files, and their logs in `logs/<namespace>_<pod>_<container>.log`. */
   readonly folder: string;
-  /** How often tokens and files of volumes are renewed. */
+  /** How often the files of volumes are looked after. */
   readonly renewMs: number;
+  /** When a token is replaced by the next. Default: at four fifths of its life, as a kubelet does. */
+  readonly tokenMs?: number;
 }
 
 export interface RunningPod {
@@ -61,7 +64,7 @@ export function startPod(place: PodPlace, bound: Pod, index: number): RunningPod
   const slots = [...inits, ...mains];
   const startTime = now();
   const transitions = new Map<string, { status: string; at: string }>();
-  const volumes = new Map<string, string>();
+  const volumes = new Map<string, VolumeState>();
   let [initialized, terminating, gone] = [false, false, false];
 
   const retry = async (attempt: () => Promise<unknown>, slot?: Slot): Promise<void> => {
@@ -166,11 +169,14 @@ export function startPod(place: PodPlace, bound: Pod, index: number): RunningPod
   };
   const writeVolumes = async (): Promise<void> => {
     for (const volume of pod.spec.volumes ?? []) {
-      volumes.set(volume.name, await writeVolume(api, pod, volume, join(folder, "volumes", volume.name), volumes.get(volume.name)));
+      volumes.set(volume.name, await writeVolume(place, pod, volume, join(folder, "volumes", volume.name), volumes.get(volume.name)));
     }
   };
   const run = async (): Promise<void> => {
     await network.add({ slot: netns, index, address: podIP, redirected: false, name, namespace });
+    for (const { name: key, value } of pod.spec.securityContext?.sysctls ?? []) {
+      await runTool("ip", ["netns", "exec", namespaceName(mesh, netns), "sh", "-c", 'echo "$2" > "/proc/sys/$1"', "sh", key.replaceAll(".", "/"), value]);
+    }
     void publish();
     await retry(writeVolumes, slots[0]);
     void renew();

@@ -7,13 +7,36 @@ import type { Container, Image, Pod, Volume, VolumeSource } from "./objects.ts";
 
 const DEFAULT_TOKEN_SECONDS = 3_600;
 
-/** Writes a volume's files where they differ from what `former` says, and gives them. Waits for nothing: rejects while a ConfigMap or a Secret is missing. */
-export async function writeVolume(api: Api, pod: Pod, volume: Volume, folder: string, former: string | undefined): Promise<string> {
+/** What a volume holds now. */
+export interface VolumeState {
+  readonly content: string;
+  /** By path in the volume: a token is good for most of its life. */
+  readonly tokens: ReadonlyMap<string, { readonly text: string; readonly renewAtMs: number }>;
+}
+
+/** Writes a volume's files where they differ from those of `former`. Waits for nothing: rejects while a ConfigMap or a Secret is missing. */
+export async function writeVolume(
+  { api, tokenMs }: { readonly api: Api; readonly tokenMs?: number },
+  pod: Pod,
+  volume: Volume,
+  folder: string,
+  former: VolumeState = { content: "{}", tokens: new Map() },
+): Promise<VolumeState> {
   await mkdir(folder, { recursive: true });
   const files: Record<string, string> = {};
-  for (const source of volume.projected?.sources ?? [volume]) Object.assign(files, await filesOf(api, pod, source));
+  const tokens = new Map(former.tokens);
+  for (const source of volume.projected?.sources ?? [volume]) {
+    if (source.serviceAccountToken === undefined) Object.assign(files, await filesOf(api, pod, source));
+    else {
+      const { path, expirationSeconds = DEFAULT_TOKEN_SECONDS } = source.serviceAccountToken;
+      const known = tokens.get(path);
+      const text = known !== undefined && known.renewAtMs > Date.now() ? known.text : await requestToken(api, pod, source.serviceAccountToken);
+      if (text !== known?.text) tokens.set(path, { text, renewAtMs: Date.now() + (tokenMs ?? expirationSeconds * 800) });
+      files[path] = encode(text);
+    }
+  }
   const content = JSON.stringify(files);
-  if (content === former || Object.keys(files).length === 0) return content;
+  if (content === former.content) return { content, tokens };
   // A folder for each state and a link that is renamed: all files change at once, and whoever watches the folder sees a move. Source: Kubernetes, pkg/volume/util/atomic_writer.go
   const state = `..${Date.now()}`;
   for (const [path, text] of Object.entries(files)) {
@@ -24,20 +47,20 @@ export async function writeVolume(api: Api, pod: Pod, volume: Volume, folder: st
   await rename(join(folder, "..data_tmp"), join(folder, "..data"));
   for (const path of Object.keys(files))
     await symlink(join("..data", path.split("/")[0] ?? path), join(folder, path.split("/")[0] ?? path)).catch(() => undefined);
-  return content;
+  return { content, tokens };
+}
+
+async function requestToken(api: Api, pod: Pod, asked: NonNullable<VolumeSource["serviceAccountToken"]>): Promise<string> {
+  const { name, namespace, uid } = pod.metadata;
+  const { audience, expirationSeconds = DEFAULT_TOKEN_SECONDS } = asked;
+  const spec = { audiences: audience === undefined ? [] : [audience], expirationSeconds, boundObjectRef: { apiVersion: "v1", kind: "Pod", name, uid } };
+  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${pod.spec.serviceAccountName}/token`;
+  return (await api.post<{ status: { token: string } }>(path, { spec })).status.token;
 }
 
 /** Content in base64 by path. */
-async function filesOf(api: Api, pod: Pod, source: VolumeSource): Promise<Readonly<Record<string, string>>> {
-  const { configMap, secret, serviceAccountToken, downwardAPI } = source;
-  const { name, namespace, uid } = pod.metadata;
-  if (serviceAccountToken !== undefined) {
-    const { audience, expirationSeconds = DEFAULT_TOKEN_SECONDS, path } = serviceAccountToken;
-    const spec = { audiences: audience === undefined ? [] : [audience], expirationSeconds, boundObjectRef: { apiVersion: "v1", kind: "Pod", name, uid } };
-    const account = `/api/v1/namespaces/${namespace}/serviceaccounts/${pod.spec.serviceAccountName}`;
-    const { status } = await api.post<{ status: { token: string } }>(`${account}/token`, { spec });
-    return { [path]: encode(status.token) };
-  }
+async function filesOf(api: Api, pod: Pod, { configMap, secret, downwardAPI }: VolumeSource): Promise<Readonly<Record<string, string>>> {
+  const { namespace } = pod.metadata;
   if (configMap !== undefined) return select(configMap, await objectData(api, namespace, "configmaps", configMap.name, configMap.optional));
   if (secret !== undefined) return select(secret, await objectData(api, namespace, "secrets", secret.secretName ?? secret.name ?? "", secret.optional));
   return Object.fromEntries((downwardAPI?.items ?? []).map(({ path, fieldRef }) => [path, encode(fieldOf(pod, fieldRef.fieldPath))]));
