@@ -2,19 +2,26 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Logger } from "pino";
 
-/** One path of the API; the value is sent as JSON. */
+/** Paths of the API; the values are sent as JSON. */
 export type AdminRoutes = Readonly<Record<string, () => unknown>>;
+/** Paths whose values are sent as they are. */
+type TextRoutes = Readonly<Record<string, () => string>>;
 
 export interface AdminServer {
   readonly port: number;
   readonly close: () => Promise<void>;
 }
 
-/** Serves `routes` on 127.0.0.1. `port` 0 lets the system choose. Rejects when the port is taken. */
-export function startAdminServer(options: { readonly port: number; readonly routes: AdminRoutes; readonly logger: Logger }): Promise<AdminServer> {
+/** Serves `routes` and `texts` on 127.0.0.1. `port` 0 lets the system choose. Rejects when the port is taken. */
+export function startAdminServer(options: {
+  readonly port: number;
+  readonly routes: AdminRoutes;
+  readonly texts?: TextRoutes;
+  readonly logger: Logger;
+}): Promise<AdminServer> {
   const server = createServer((request, response) => {
     try {
-      send(response, answer(request, options.routes));
+      send(response, answer(request, options.routes, options.texts ?? {}));
     } catch (error) {
       options.logger.error({ url: request.url, error: error instanceof Error ? error.stack : String(error) }, "an admin route failed");
       send(response, { status: 500, body: { error: "this path failed; the control plane's log says why" } });
@@ -47,20 +54,26 @@ const LOOPBACK_HOST = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?$/;
 interface Answer {
   readonly status: number;
   readonly body: unknown;
+  /** Sent in place of `body`. */
+  readonly text?: string;
 }
 
-function answer({ url = "/", method, headers }: IncomingMessage, routes: AdminRoutes): Answer {
+function answer({ url = "/", method, headers }: IncomingMessage, routes: AdminRoutes, texts: TextRoutes): Answer {
   if (!LOOPBACK_HOST.test(headers.host ?? "")) return { status: 403, body: { error: `host ${headers.host} is not served here; use 127.0.0.1` } };
   if (headers.origin !== undefined) return { status: 403, body: { error: "requests from web pages are not served" } };
   if (method !== "GET") return { status: 405, body: { error: "only GET is served" } };
   const [path = ""] = url.split("?");
   const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
-  if (route === undefined) return { status: 404, body: { error: `no such path; there are ${Object.keys(routes).join(", ")}` } };
+  const text = Object.hasOwn(texts, path) ? texts[path] : undefined;
+  if (text !== undefined) return { status: 200, body: undefined, text: text() };
+  if (route === undefined) return { status: 404, body: { error: `no such path; there are ${[...Object.keys(routes), ...Object.keys(texts)].join(", ")}` } };
   return { status: 200, body: route() };
 }
 
-function send(response: ServerResponse, { status, body }: Answer): void {
-  const text = JSON.stringify(body);
-  response.writeHead(status, { "content-type": "application/json" });
-  response.end(`${text}\n`);
+function send(response: ServerResponse, { status, body, text }: Answer): void {
+  response.writeHead(status, { "content-type": text === undefined ? "application/json" : METRICS_TYPE });
+  response.end(text ?? `${JSON.stringify(body)}\n`);
 }
+
+/** Source: Prometheus, "Exposition formats". */
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
