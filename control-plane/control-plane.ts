@@ -1,6 +1,7 @@
 // The control plane of one mesh: files and what runs go in, snapshots go out to the proxies. The pipeline itself is pure; here its inputs are
 // kept, and every change of one of them makes everything that depends on it afresh.
 import type { Logger } from "pino";
+import { createCounters, metricsText } from "./admin/metrics.ts";
 import { createRevisionLog, resourceStatuses } from "./admin/resource-status.ts";
 import { type AdminRoutes, startAdminServer } from "./admin/server.ts";
 import type { MeshIdentity, OpenIdentity } from "./ca/mesh-identity.ts";
@@ -97,6 +98,8 @@ export interface ControlPlane {
   readonly proxies: () => readonly ProxyReport[];
   /** What the admin API answers. */
   readonly answers: AdminRoutes;
+  /** What it tells Prometheus about itself: the text of `/metrics`. */
+  readonly metrics: () => string;
   readonly close: () => Promise<void>;
 }
 
@@ -126,6 +129,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   /** When the next publication may begin. */
   let restedAtMs = 0;
   const revisions = createRevisionLog();
+  const counters = createCounters();
   /** What was published last, for the admin API. */
   let serving: { readonly resources: Resources; readonly diagnostics: readonly Diagnostic[] } | undefined;
 
@@ -174,10 +178,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     ...(identity === undefined ? { plaintext: true } : identity.server),
     onState: tellProxies,
     onNack: (refusal) => {
+      counters.refused();
       quarantine = quarantined(quarantine, refusal);
       schedule();
     },
     onFilterDead: (proxyId) => {
+      counters.filterDied();
       generations.set(proxyId, (generations.get(proxyId) ?? 0) + 1);
       logger.warn({ proxyId, generation: generations.get(proxyId) }, "the filter of this proxy has failed; it gets a fresh one");
       schedule();
@@ -238,6 +244,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       options.lastGood.save(lastGood).catch((error: Error) => logger.error({ error: error.message }, "the last good state could not be saved"));
     }
     const elapsedMs = performance.now() - startedMs;
+    counters.published(elapsedMs);
     restedAtMs = startedMs + elapsedMs * (1 + restFactor);
     logger.info({ revision, proxies: snapshot.proxies.size, elapsedMs: Math.round(elapsedMs) }, "published");
   };
@@ -267,7 +274,19 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     "/resources": () =>
       snapshot === undefined || serving === undefined ? [] : resourceStatuses(serving.resources, revisions, snapshot, xds.state(), serving.diagnostics),
   };
-  const admin = await startAdminServer({ port: options.adminPort ?? 0, logger, routes: answers });
+  const metrics = (): string => {
+    const { user, system } = process.cpuUsage();
+    return metricsText({
+      counters: counters.read(),
+      proxies: xds.state(),
+      diagnostics: serving?.diagnostics ?? [],
+      quarantined: quarantine.size,
+      certificates: identity?.certificates() ?? [],
+      residentBytes: process.memoryUsage.rss(),
+      cpuSeconds: (user + system) / 1_000_000,
+    });
+  };
+  const admin = await startAdminServer({ port: options.adminPort ?? 0, logger, routes: answers, texts: { "/metrics": metrics } });
   events.onListening({ xdsPort: xds.port, adminPort: admin.port });
   publish();
 
@@ -283,6 +302,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     identity,
     proxies: () => xds.state(),
     answers,
+    metrics,
     close: async () => {
       closed = true;
       await identity?.close();
