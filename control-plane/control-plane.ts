@@ -9,19 +9,23 @@ import { buildMesh } from "./mesh/build.ts";
 import { namedCertificateFiles } from "./mesh/certificate-files.ts";
 import type { Instance, Proxy } from "./mesh/instance.ts";
 import type { Mesh } from "./mesh/mesh.ts";
-import { shareMembers, shareMesh } from "./mesh/share-structure.ts";
+import { shareMembers } from "./mesh/share-structure.ts";
 import { compareDiagnostics, type Diagnostic } from "./model/diagnostic.ts";
 import type { Resources } from "./model/resource.ts";
+import { extendSnapshot } from "./snapshot/extend.ts";
 import { createSecretJoiner, gatewaySecrets, NO_SECRETS } from "./snapshot/gateway-secrets.ts";
 import { EMPTY_QUARANTINE, type Quarantine, quarantined } from "./snapshot/quarantine.ts";
 import { removalDelayMs } from "./snapshot/removal-delay.ts";
 import { type ProxySecrets, renewSecrets } from "./snapshot/secrets.ts";
 import { buildSnapshot, type Snapshot } from "./snapshot/snapshot.ts";
+import type { CalledNamesStore } from "./source/called-names-file.ts";
 import type { LastGoodStore } from "./source/last-good-file.ts";
 import { type ParsedFile, parseFile } from "./source/parse-file.ts";
 import type { OpenSource } from "./source/source.ts";
-import { type TranslationMemory, translate } from "./translate/translate.ts";
+import { workloadKey } from "./translate/called-names.ts";
+import { type RememberedTranslation, translate } from "./translate/translate.ts";
 import { effectiveResources } from "./validate/effective.ts";
+import { createCalledMemory } from "./xds/called-memory.ts";
 import { atMostEvery, systemClock } from "./xds/clock.ts";
 import type { ProxyReport } from "./xds/proxy-state.ts";
 import { startXdsServer } from "./xds/server.ts";
@@ -37,6 +41,8 @@ export interface ControlPlaneOptions {
   readonly openSource: OpenSource;
   /** Where the last good state is kept. */
   readonly lastGood: LastGoodStore;
+  /** Where it is kept what workloads have called, for automatic scope. Default: nowhere. */
+  readonly called?: CalledNamesStore;
   /** Address to serve proxies at. Default: loopback. */
   readonly xdsHost?: string;
   /** 0: chosen by the system. */
@@ -117,7 +123,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   let running: Running = { sequence: 0, instances: [], proxies: [] };
   let formerMesh: Mesh | undefined;
   let absent: ReadonlySet<string> = new Set();
-  let memory: TranslationMemory | undefined;
+  let translation: RememberedTranslation | undefined;
   let snapshot: Snapshot | undefined;
   let quarantine: Quarantine = EMPTY_QUARANTINE;
   const generations = new Map<string, number>();
@@ -170,6 +176,28 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
           onChange: renew,
           onServerCertificate: (certificate) => xds.replaceCertificate(certificate),
         });
+  const calledMemory = createCalledMemory(await options.called?.load(), (called) => {
+    options.called?.save(called).catch((error: Error) => logger.error({ error: error.message }, "what was called could not be saved"));
+  });
+  /** Workloads that have called something for the first time. */
+  const callers = new Set<string>();
+  const noteCalled = (proxyId: string, names: readonly string[]): void => {
+    const workload = calledMemory.note(proxyId, names);
+    if (workload === undefined) return;
+    if (callers.size === 0) setImmediate(extend);
+    callers.add(workload);
+  };
+  /** What is called for the first time needs no other mesh: only the proxies of that workload get another snapshot, at once. */
+  const extend = (): void => {
+    if (snapshot !== undefined && translation !== undefined && formerMesh !== undefined && !closed) {
+      const proxies = formerMesh.proxies.filter((proxy) => callers.has(workloadKey(proxy)));
+      revision += 1;
+      snapshot = extendSnapshot(snapshot, { translation: translation.again(proxies, calledMemory.called()), accepted: xds.accepted(), revision, secretsOf });
+      xds.publish(snapshot);
+    }
+    callers.clear();
+  };
+
   const xds = await startXdsServer({
     host: options.xdsHost ?? "127.0.0.1",
     port: options.xdsPort,
@@ -182,6 +210,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       quarantine = quarantined(quarantine, refusal);
       schedule();
     },
+    onHostsAsked: (proxyId, names) => noteCalled(proxyId, names),
     onFilterDead: (proxyId) => {
       counters.filterDied();
       generations.set(proxyId, (generations.get(proxyId) ?? 0) + 1);
@@ -203,13 +232,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       certificates: options.identity !== "plaintext",
       absentFiles: absent,
     };
-    const mesh = shareMesh(formerMesh, buildMesh(input));
+    const mesh = buildMesh(input, formerMesh);
     formerMesh = mesh;
     identity?.setTrustDomain(mesh.settings.trustDomain);
     const generationOf = (proxyId: string): number => generations.get(proxyId) ?? 0;
     const filter = { wasm: options.wasm, generationOf, ...(options.testFilter ? { test: options.testFilter } : {}) };
-    const translation = translate(mesh, { filter, former: memory });
-    memory = translation.memory;
+    translation = translate(mesh, { filter, called: calledMemory.called(), former: translation?.memory });
     credentials = new Map(mesh.proxies.map((proxy) => [proxy.id, gatewaySecrets(mesh, proxy)]));
     revision += 1;
     snapshot = buildSnapshot({
@@ -297,6 +325,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         instances: shareMembers(running.instances, instances, ({ namespace, name }) => `${namespace}/${name}`),
         proxies: shareMembers(running.proxies, proxies, ({ id }) => id),
       };
+      calledMemory.place(running.proxies);
       schedule();
     },
     identity,

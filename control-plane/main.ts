@@ -1,6 +1,6 @@
 // The control plane as a process of its own: the runner starts it, talks to it over the IPC channel, and starts it again should it end.
 import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import pino from "pino";
 import { buildFilter } from "../filter/build.ts";
@@ -9,6 +9,7 @@ import { startControlPlane } from "./control-plane.ts";
 import type { ControlPlaneMessage } from "./local/protocol.ts";
 import { runnerEvents, runnerReceiver } from "./local/runner-link.ts";
 import { absentFiles } from "./source/absent-files.ts";
+import { calledNamesFile } from "./source/called-names-file.ts";
 import { lastGoodFile } from "./source/last-good-file.ts";
 import { folderSource } from "./source/source.ts";
 
@@ -35,6 +36,7 @@ const send = (message: ControlPlaneMessage): void => {
 const controlPlane = await startControlPlane({
   openSource: folderSource(folder),
   lastGood: lastGoodFile(lastGoodPath),
+  called: calledNamesFile(join(dirname(lastGoodPath), "called-names.json")),
   absentFiles,
   xdsPort: Number(xdsPort),
   identity: identity === undefined ? "plaintext" : identityIn(identity),

@@ -1,8 +1,7 @@
 // The last good state on disk: read when the control plane starts, written whenever it changes.
-import { randomUUID } from "node:crypto";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readFile } from "node:fs/promises";
 import { EMPTY_LAST_GOOD, type LastGood, type RememberedResource } from "../model/last-good.ts";
+import { saveStateFile } from "./state-file.ts";
 
 /** Where the last good state outlives the process. */
 export interface LastGoodStore {
@@ -33,26 +32,9 @@ export async function loadLastGood(path: string): Promise<LastGood> {
   }
 }
 
-/** Writes whole or not at all: a reader sees the former file or this one. Later calls win over earlier ones. */
+/** Later calls win over earlier ones. */
 export function saveLastGood(path: string, lastGood: LastGood): Promise<void> {
-  const saved = (saving.get(path) ?? Promise.resolve()).catch(() => undefined).then(() => write(path, lastGood));
-  saving.set(path, saved);
-  return saved;
-}
-
-/** The write under way to each path: two at once could end in the wrong order. */
-const saving = new Map<string, Promise<void>>();
-
-async function write(path: string, lastGood: LastGood): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const temporary = `${path}.${process.pid}.${randomUUID()}`;
-  try {
-    await writeFile(temporary, JSON.stringify(lastGood), { mode: 0o600 });
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  return saveStateFile(path, lastGood);
 }
 
 function isRemembered(value: unknown): value is RememberedResource {

@@ -11,14 +11,14 @@ import { inboundPorts } from "../mesh/ingress.ts";
 import type { InboundPort, Proxy } from "../mesh/instance.ts";
 import type { Mesh } from "../mesh/mesh.ts";
 import { otherPortsMutualTls, trustDomainsOf } from "../mesh/mutual-tls.ts";
-import { isHttp } from "../mesh/services.ts";
 import { packAny } from "./any.ts";
 import { duration } from "./duration.ts";
 import { type FilterChainInit, TLS_INSPECTOR, tcpProxy } from "./filter-chains.ts";
 import { type NetworkFilterInit, outboundManager } from "./http-connection-manager.ts";
 import { inboundChains } from "./inbound-chains.ts";
 import type { Init } from "./init.ts";
-import { BLACK_HOLE_CLUSTER, FILTER, HTTP_PROXY_ROUTE, INBOUND_ORIGINAL_CLUSTER, ORIGINAL_CLUSTER } from "./names.ts";
+import { httpPorts } from "./name-lookup.ts";
+import { BLACK_HOLE_CLUSTER, FILTER, HTTP_PROXY_ROUTE, INBOUND_ORIGINAL_CLUSTER, ORIGINAL_CLUSTER, onDemandRouteName } from "./names.ts";
 import type { TranslatedResource } from "./resource.ts";
 
 type ListenerInit = Init<typeof ListenerSchema>;
@@ -38,7 +38,7 @@ const HTTP_INSPECTOR: ListenerFilterInit = {
 const SILENCE_MS = 1_000;
 
 /** Everything that a proxy needs besides its listeners of services and ports; nothing where nothing is redirected to it. */
-export function captureListeners(mesh: Mesh, proxy: Proxy): readonly TranslatedResource[] {
+export function captureListeners(mesh: Mesh, proxy: Proxy, hosts: "known" | "on demand"): readonly TranslatedResource[] {
   const { capture } = proxy;
   if (capture === undefined) return [];
   const open = mesh.settings.outboundTrafficPolicy.mode === "ALLOW_ANY";
@@ -52,7 +52,7 @@ export function captureListeners(mesh: Mesh, proxy: Proxy): readonly TranslatedR
       unknown,
       tcpProxy("virtual-outbound", { case: "cluster", value: unknown }, "outbound", proxy),
     ),
-    ...(proxy.httpProxy === undefined ? [] : httpPorts(mesh).map((port) => unknownHttp(port, proxy, unknown))),
+    ...(proxy.httpProxy === undefined && hosts === "known" ? [] : httpPorts(mesh).map((port) => httpPort(port, proxy, unknown, hosts))),
     originalCluster(INBOUND_ORIGINAL_CLUSTER),
     virtualInbound(mesh, proxy, capture.inboundPort),
   ];
@@ -96,16 +96,18 @@ function captured(name: string, port: number, direction: "INBOUND" | "OUTBOUND",
 }
 
 /**
- * Requests to addresses that no service has, at ports where HTTP is expected: they are told apart by their authority, as at the HTTP proxy port, and by its
- * very routes. Istio does likewise, by a listener for each HTTP port of the mesh. It is bound nowhere: connections are handed on to it.
+ * Requests that no listener of an address takes, at ports where HTTP is expected: they are told apart by their authority. Where hosts are known that is at
+ * addresses that no service has, by the very routes of the HTTP proxy port; where they are asked for, at the addresses of services too, so that there need
+ * not be a listener for each. Istio does likewise, by a listener for each HTTP port of the mesh. It is bound nowhere: connections are handed on to it.
  */
-function unknownHttp(port: number, proxy: Proxy, unknown: string): TranslatedResource {
+function httpPort(port: number, proxy: Proxy, unknown: string, hosts: "known" | "on demand"): TranslatedResource {
   const name = `outbound-unknown|${port}`;
+  const [kind, route] = hosts === "known" ? (["forwardProxy", HTTP_PROXY_ROUTE] as const) : (["onDemand", onDemandRouteName(port)] as const);
   const http: FilterChainInit = {
     filterChainMatch: { applicationProtocols: ["http/1.0", "http/1.1", "h2c"] },
-    filters: [outboundManager("forwardProxy", HTTP_PROXY_ROUTE, { statPrefix: name, proxy })],
+    filters: [outboundManager(kind, route, { statPrefix: name, proxy })],
   };
-  const needs = [`route/${HTTP_PROXY_ROUTE}`, `extension/${FILTER}`, `cluster/${unknown}`];
+  const needs = [`route/${route}`, `extension/${FILTER}`, `cluster/${unknown}`];
   return listener(name, port, "OUTBOUND", needs, {
     bindToPort: false,
     listenerFilters: [HTTP_INSPECTOR],
@@ -124,12 +126,6 @@ function listener(name: string, port: number, direction: "INBOUND" | "OUTBOUND",
     ...init,
   });
   return { type: "listener", name, body: toBinary(ListenerSchema, message), origins: [], needs };
-}
-
-/** Port 80, and every port of the mesh that speaks HTTP. */
-function httpPorts(mesh: Mesh): readonly number[] {
-  const numbers = [...mesh.hosts.values()].flatMap(({ ports }) => ports.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number));
-  return [...new Set([80, ...numbers])].sort((a, b) => a - b);
 }
 
 /** Connects to the very address that was meant. */

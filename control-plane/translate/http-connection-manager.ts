@@ -5,6 +5,7 @@ import { HeaderValueOption_HeaderAppendAction } from "../gen/envoy/config/core/v
 import type { FilterSchema } from "../gen/envoy/config/listener/v3/listener_components_pb.js";
 import { CorsSchema } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
+import { OnDemandSchema } from "../gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.js";
 import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import {
   HttpConnectionManager_ForwardClientCertDetails,
@@ -13,6 +14,7 @@ import {
   type HttpConnectionManager_UpgradeConfigSchema,
   HttpConnectionManagerSchema,
   type HttpFilterSchema,
+  type LocalReplyConfigSchema,
   type ResponseMapperSchema,
 } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { HeaderMutationSchema } from "../gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.js";
@@ -26,7 +28,7 @@ import { FAULT_FILTER } from "./faults.ts";
 import { filterDeathLog } from "./filter-deaths.ts";
 import { DECIDING_FILTER, EXPLAINING_FILTER } from "./filter-resources.ts";
 import type { Init } from "./init.ts";
-import { RETRY_MARKER_HEADER } from "./names.ts";
+import { isOnDemandRoute, RETRY_MARKER_HEADER } from "./names.ts";
 import { PASS_THROUGH_FILTER } from "./pass-through.ts";
 import { NO_SECURITY, type PortSecurity } from "./port-security.ts";
 import { timeouts } from "./route-action.ts";
@@ -72,6 +74,36 @@ function retryMarker(value: "unsent" | "reset", flags: string[]): Init<typeof Re
   };
 }
 
+/** Holds a request whose host the proxy does not know yet until the control plane has told it, or has said that there is none. */
+const ON_DEMAND: HttpFilterInit = { name: "envoy.filters.http.on_demand", configType: { case: "typedConfig", value: packAny(OnDemandSchema, {}) } };
+
+/**
+ * For how long a request waits for the control plane to say what its host is. Routes that are known have no such limit (translate/on-demand-routes.ts).
+ * Source: Envoy, HttpConnectionManager.stream_idle_timeout, which routes may set aside.
+ */
+const ON_DEMAND_WAIT_MS = 5_000;
+
+/** Envoy by itself would say "stream timeout", and 408 or 504 depending on the request. `SI`: stream idle timeout. */
+const ON_DEMAND_REPLIES: Init<typeof LocalReplyConfigSchema> = {
+  mappers: [
+    {
+      filter: { filterSpecifier: { case: "responseFlagFilter", value: { flags: ["SI"] } } },
+      statusCode: 504,
+      bodyFormatOverride: {
+        format: {
+          case: "textFormatSource",
+          value: {
+            specifier: {
+              case: "inlineString",
+              value: `%REQ(:AUTHORITY)% is called for the first time, and the control plane did not say within ${ON_DEMAND_WAIT_MS / 1_000} s what it is: it may be away. What was called before goes on.\n`,
+            },
+          },
+        },
+      },
+    },
+  ],
+};
+
 const upgradesTo = (...types: readonly string[]): Init<typeof HttpConnectionManager_UpgradeConfigSchema>[] => types.map((upgradeType) => ({ upgradeType }));
 
 /**
@@ -107,6 +139,15 @@ const KINDS = {
     httpFilters: [CORS, FAULTS, DECIDING_FILTER, PASS_THROUGH_FILTER, ROUTER],
     accessLog: [filterDeathLog()],
   }),
+  onDemand: encodeKind({
+    useRemoteAddress: false,
+    upgradeConfigs: upgradesTo("websocket", "CONNECT"),
+    httpProtocolOptions: { allowAbsoluteUrl: true },
+    streamIdleTimeout: duration(ON_DEMAND_WAIT_MS),
+    localReplyConfig: ON_DEMAND_REPLIES,
+    httpFilters: [ON_DEMAND, CORS, FAULTS, DECIDING_FILTER, PASS_THROUGH_FILTER, ROUTER],
+    accessLog: [filterDeathLog()],
+  }),
   gateway: encodeKind({
     useRemoteAddress: true,
     // What clients themselves say about their certificates is not passed on. Source: Istio, gateways.
@@ -122,6 +163,13 @@ const KINDS = {
     httpFilters: [EXPLAINING_FILTER, ROUTER],
     accessLog: [filterDeathLog()],
   }),
+  explainOnDemand: encodeKind({
+    useRemoteAddress: false,
+    streamIdleTimeout: duration(ON_DEMAND_WAIT_MS),
+    localReplyConfig: ON_DEMAND_REPLIES,
+    httpFilters: [ON_DEMAND, EXPLAINING_FILTER, ROUTER],
+    accessLog: [filterDeathLog()],
+  }),
   inbound: encodeKind({
     useRemoteAddress: false,
     upgradeConfigs: upgradesTo("websocket"),
@@ -135,10 +183,10 @@ const KINDS = {
 
 /**
  * Requests on their way to services: from a sidecar's program, from a program whose targets stand in the requests and may be unknown to the mesh
- * (`forwardProxy`), or from a gateway's clients.
+ * (`forwardProxy`; `onDemand` where the proxy asks for each of them when it is first called), or from a gateway's clients.
  */
 export function outboundManager(
-  kind: "sidecar" | "forwardProxy" | "gateway",
+  kind: "sidecar" | "forwardProxy" | "onDemand" | "gateway",
   routeConfiguration: string,
   { statPrefix, proxy, security }: ManagerOptions,
 ): NetworkFilterInit {
@@ -147,7 +195,7 @@ export function outboundManager(
 
 /** Answers what the routes would do, or that none matches, and never lets a request through. */
 export function explainManager(routeConfiguration: string, statPrefix: string): NetworkFilterInit {
-  return manager("explain", { statPrefix, routeSpecifier: rds(routeConfiguration) });
+  return manager(isOnDemandRoute(routeConfiguration) ? "explainOnDemand" : "explain", { statPrefix, routeSpecifier: rds(routeConfiguration) });
 }
 
 /** Requests to the program beside the sidecar. */

@@ -4,7 +4,7 @@ import type { ConnectionRoute } from "./connection-routes.ts";
 import { connectionChain, connectionNeeds, listenerResource, SILENT_CLIENTS, tcpProxy } from "./filter-chains.ts";
 import { explainManager, inboundManager, type NetworkFilterInit, outboundManager } from "./http-connection-manager.ts";
 import { type ConnectionSecurity, inboundChains, PLAIN_CONNECTIONS } from "./inbound-chains.ts";
-import { EXPLAIN_FILTER, FILTER, HTTP_PROXY_ROUTE, inboundClusterName, serviceRouteName } from "./names.ts";
+import { EXPLAIN_FILTER, FILTER, HTTP_PROXY_ROUTE, inboundClusterName, onDemandRouteName, serviceRouteName } from "./names.ts";
 import { NO_SECURITY, type PortSecurity } from "./port-security.ts";
 import { type ResourceOrigin, type TranslatedResource, uniqueOrigins } from "./resource.ts";
 
@@ -41,13 +41,15 @@ export function connectionListener(
   );
 }
 
-/** The HTTP proxy port. */
-export function httpProxyListeners(proxy: Proxy, httpProxy: NonNullable<Proxy["httpProxy"]>): readonly TranslatedResource[] {
+/** The HTTP proxy port, whose hosts are there, or asked for when they are first called. */
+export function httpProxyListeners(proxy: Proxy, httpProxy: NonNullable<Proxy["httpProxy"]>, hosts: "known" | "on demand"): readonly TranslatedResource[] {
   const { address, port, explainPort } = httpProxy;
-  const manager = outboundManager("forwardProxy", HTTP_PROXY_ROUTE, { statPrefix: HTTP_PROXY_ROUTE, proxy });
+  const name = HTTP_PROXY_ROUTE;
+  const [kind, route] = hosts === "known" ? (["forwardProxy", HTTP_PROXY_ROUTE] as const) : (["onDemand", onDemandRouteName()] as const);
+  const manager = outboundManager(kind, route, { statPrefix: name, proxy });
   return [
-    httpListener(HTTP_PROXY_ROUTE, { address, port }, "OUTBOUND", HTTP_PROXY_ROUTE, FILTER, [], manager),
-    explainListener({ address, port: explainPort }, HTTP_PROXY_ROUTE, []),
+    httpListener(name, { address, port }, "OUTBOUND", route, FILTER, [], manager),
+    httpListener(`explain|${name}`, { address, port: explainPort }, "OUTBOUND", route, EXPLAIN_FILTER, [], explainManager(route, `explain|${name}`)),
   ];
 }
 

@@ -8,17 +8,22 @@ import { portMutualTls, trustDomainsOf } from "../mesh/mutual-tls.ts";
 import { scopeOf } from "../mesh/scope.ts";
 import { isHttp } from "../mesh/services.ts";
 import { compareDiagnostics, type Diagnostic, formatDiagnostic } from "../model/diagnostic.ts";
-import { callsOf, createAudiences } from "./audiences.ts";
+import { addressesOf, callsOf, createAudiences } from "./audiences.ts";
+import { type CalledNames, hasAutomaticScope, workloadKey } from "./called-names.ts";
 import { captureListeners } from "./capture-listeners.ts";
 import { createClusterTranslation, type RememberedClusters } from "./clusters.ts";
+import { type Collected, collectAfter } from "./collect.ts";
 import { serviceConnections } from "./connection-routes.ts";
-import { dependenciesOf, type RememberedDependencies } from "./dependencies.ts";
+import { type Dependencies, dependenciesOf, type RememberedDependencies } from "./dependencies.ts";
 import { createFilterResources, type FilterOptions } from "./filter-resources.ts";
 import { gatewayPort } from "./gateway-port.ts";
 import { type HttpProxyPlan, type HttpProxyRoutes, httpProxyRoutes, planHttpProxy } from "./http-proxy-routes.ts";
 import { connectionListener, httpProxyListeners, inboundListener, serviceListeners } from "./listeners.ts";
 import { type Remembered, rememberAfter, sameList } from "./memo.ts";
+import { createNameLookup } from "./name-lookup.ts";
 import { HTTP_PROXY_ROUTE, outboundClusterName } from "./names.ts";
+import { type CalledHost, calledHostRoutes, calledHosts, onDemandPorts, onDemandRoutes } from "./on-demand-routes.ts";
+import { PASS_THROUGH } from "./pass-through.ts";
 import { portSecurity, securityUpstreams } from "./port-security.ts";
 import { layeredResources, type ProxyResources, resourceOrigin, type TranslatedResource, type Translation } from "./resource.ts";
 import type { RoutingResource } from "./route-configurations.ts";
@@ -29,6 +34,8 @@ export interface TranslateOptions {
   readonly filter: FilterOptions;
   /** Those of the mesh that are asked about; all of them where it is absent. */
   readonly proxies?: readonly Proxy[];
+  /** What workloads have called, for proxies of automatic scope. Where it is absent nobody is there who could be asked: they get all that they may call. */
+  readonly called?: CalledNames;
   /** Of the translation of the former mesh. */
   readonly former?: TranslationMemory | undefined;
 }
@@ -49,6 +56,8 @@ export interface TranslationMemory {
 /** A translation, and the memory of how it came about. */
 export interface RememberedTranslation extends Translation {
   readonly memory: TranslationMemory;
+  /** The same mesh once more, for some of its proxies and with more that was called: what is in `memory` is not made again. */
+  readonly again: (proxies: readonly Proxy[], called: CalledNames) => Translation;
 }
 
 /** A route configuration or virtual host, with the clusters that it names and their endpoints. */
@@ -56,8 +65,7 @@ interface RoutedResources extends RoutingResource {
   readonly resources: readonly TranslatedResource[];
 }
 
-interface SharedResources {
-  readonly resources: readonly TranslatedResource[];
+interface SharedResources extends Collected {
   readonly diagnostics: readonly Diagnostic[];
 }
 
@@ -68,19 +76,24 @@ type OwnResources = readonly TranslatedResource[];
  * and the rest are the former objects: of a mesh whose unchanged parts are those of the former one. The bytes are the same with and without it.
  */
 export function translate(mesh: Mesh, options: TranslateOptions): RememberedTranslation {
-  const diagnostics = new Map<string, Diagnostic>();
   const tools = createTools(mesh, options);
-  const proxies = (options.proxies ?? mesh.proxies).map((proxy): [string, ProxyResources] => {
-    const { resources, shared } = proxy.kind === "gateway" ? gatewayResources(proxy, tools) : sidecarResources(proxy, tools);
+  const translated = translateProxies(options.proxies ?? mesh.proxies, tools, options.called);
+  const { dependencies, clusters, routes, plans, groups, own, shape } = tools;
+  return {
+    ...translated,
+    memory: { dependencies: dependencies.remembered, clusters: clusters.remembered, routes, plans, groups, own, shape },
+    again: (proxies, called) => translateProxies(proxies, tools, called),
+  };
+}
+
+function translateProxies(proxies: readonly Proxy[], tools: Tools, called: CalledNames | undefined): Translation {
+  const diagnostics = new Map<string, Diagnostic>();
+  const entries = proxies.map((proxy): [string, ProxyResources] => {
+    const { resources, shared } = proxy.kind === "gateway" ? gatewayResources(proxy, tools) : sidecarResources(proxy, tools, called);
     for (const diagnostic of shared.diagnostics) diagnostics.set(formatDiagnostic(diagnostic), diagnostic);
     return [proxy.id, resources];
   });
-  const { dependencies, clusters, routes, plans, groups, own, shape } = tools;
-  return {
-    proxies: new Map(proxies),
-    diagnostics: [...diagnostics.values()].sort(compareDiagnostics),
-    memory: { dependencies: dependencies.remembered, clusters: clusters.remembered, routes, plans, groups, own, shape },
-  };
+  return { proxies: new Map(entries), diagnostics: [...diagnostics.values()].sort(compareDiagnostics) };
 }
 
 type Tools = ReturnType<typeof createTools>;
@@ -92,6 +105,7 @@ function createTools(mesh: Mesh, { filter, former }: TranslateOptions) {
   const plans = rememberAfter(former?.plans);
   const shape = sameList(former?.shape, shapeOf(mesh));
   const virtualServices = indexVirtualServices(mesh);
+  const lookup = createNameLookup(mesh, virtualServices);
   const audienceOf = createAudiences(mesh);
   const clusters = createClusterTranslation(mesh, { audienceOf, dependencies, former: former?.clusters });
   const routesFor = (proxy: Proxy): Remembered<RoutedResources> => {
@@ -119,6 +133,9 @@ function createTools(mesh: Mesh, { filter, former }: TranslateOptions) {
     own: rememberAfter(former?.own),
     plans,
     shape,
+    lookup,
+    calledHostRoutes: (proxy: Proxy, host: CalledHost): RoutedResources =>
+      routesFor(proxy).recall(host.name, calledHostInputs(host, dependencies), () => routed(proxy, calledHostRoutes(mesh, virtualServices, proxy, host))),
     serviceRoutes: (proxy: Proxy, host: Host, port: number): RoutedResources =>
       routesFor(proxy).recall(`${host.hostname}:${port}`, [dependencies.of(host.hostname)], () =>
         routed(proxy, serviceRoutes(mesh, virtualServices, proxy, host, port)),
@@ -135,6 +152,18 @@ function createTools(mesh: Mesh, { filter, former }: TranslateOptions) {
   };
 }
 
+/** All that the virtual host of a name depends on, but for the proxy that asks. What the name leads to is looked up each time. */
+function calledHostInputs({ target }: CalledHost, dependencies: Dependencies): readonly unknown[] {
+  switch (target.kind) {
+    case "port":
+      return [dependencies.of(target.host.hostname), target.host, target.port];
+    case "rule":
+      return [dependencies.of(target.hostname), target.port];
+    case "unknown":
+      return [dependencies.ofAll];
+  }
+}
+
 /**
  * What there is to listen for: hosts and ports, but not their endpoints; and the ports of each workload. Of a Service that was written again its parts are
  * compared, so that an edit beside it in the file does not count.
@@ -148,28 +177,23 @@ function shapeOf(mesh: Mesh): readonly unknown[] {
 }
 
 interface Collector {
-  readonly resources: () => readonly TranslatedResource[];
+  readonly parts: readonly (readonly TranslatedResource[])[];
   readonly diagnostics: readonly Diagnostic[];
   readonly add: (resources: readonly TranslatedResource[]) => void;
   readonly addRouted: (routed: RoutedResources) => void;
 }
 
-/** Takes each resource once, by type and name. */
 function createCollector(): Collector {
-  const byType = new Map<string, Map<string, TranslatedResource>>();
+  const parts: (readonly TranslatedResource[])[] = [];
   const diagnostics: Diagnostic[] = [];
   const add = (added: readonly TranslatedResource[]): void => {
-    for (const resource of added) {
-      const names = byType.get(resource.type) ?? new Map<string, TranslatedResource>();
-      byType.set(resource.type, names);
-      names.set(resource.name, resource);
-    }
+    parts.push(added);
   };
   const addRouted = (routed: RoutedResources): void => {
     add(routed.resources);
     diagnostics.push(...routed.diagnostics);
   };
-  return { resources: () => [...byType.values()].flatMap((names) => [...names.values()]), diagnostics, add, addRouted };
+  return { parts, diagnostics, add, addRouted };
 }
 
 interface GroupedResources {
@@ -177,35 +201,57 @@ interface GroupedResources {
   readonly shared: SharedResources;
 }
 
-function sidecarResources(proxy: Proxy, tools: Tools): GroupedResources {
+function sidecarResources(proxy: Proxy, tools: Tools, called: CalledNames | undefined): GroupedResources {
   const { dependencies, generationOf, mesh } = tools;
   const asked = securityUpstreams(mesh, proxy).clusters.map(outboundClusterName);
-  const group = [tools.audienceOf(proxy), callsOf(proxy), ...asked].join(" ");
-  const shared = tools.groups.get(group) ?? sharedResources(proxy, tools, tools.formerGroups?.get(group));
+  const names = called === undefined || !hasAutomaticScope(mesh, proxy) ? undefined : (called.get(workloadKey(proxy)) ?? NO_NAMES);
+  const group = [tools.audienceOf(proxy), callsOf(proxy), ...asked, ...(names === undefined ? [] : [addressesOf(proxy), "called", ...names])].join(" ");
+  const shared = tools.groups.get(group) ?? sharedResources(proxy, tools, names, tools.formerGroups?.get(group));
   tools.groups.set(group, shared);
   const connections = proxy.outbound.filter(({ hostname, port }) => !isHttpPort(mesh, proxy, hostname, port)).map(({ hostname }) => dependencies.of(hostname));
-  const inputs = [proxy, tools.shape, dependencies.ofAll, generationOf(proxy.id), ...connections];
-  const own = tools.own.recall(proxy.id, inputs, () => ownResources(proxy, tools));
+  const hosts = names === undefined ? "known" : "on demand";
+  const inputs = [proxy, hosts, tools.shape, dependencies.ofAll, generationOf(proxy.id), ...connections];
+  const own = tools.own.recall(proxy.id, inputs, () => ownResources(proxy, tools, hosts));
   return { resources: layeredResources(proxy.id, shared.resources, own), shared };
 }
 
-/** Routes, clusters and endpoints. */
-function sharedResources(proxy: Proxy, tools: Tools, former: SharedResources | undefined): SharedResources {
+const NO_NAMES: ReadonlySet<string> = new Set();
+
+/** Routes, clusters and endpoints. `names`: what the workload has called, where the proxy is to get nothing else. */
+function sharedResources(proxy: Proxy, tools: Tools, names: ReadonlySet<string> | undefined, former: SharedResources | undefined): SharedResources {
   const collector = createCollector();
-  for (const outbound of proxy.outbound) collectRoutes(proxy, outbound, tools, collector);
+  for (const outbound of proxy.outbound) if (names === undefined || hasListener(tools.mesh, proxy, outbound)) collectRoutes(proxy, outbound, tools, collector);
   for (const key of securityUpstreams(tools.mesh, proxy).clusters) collector.add(tools.clusters.outbound(proxy, key));
-  if (proxy.httpProxy !== undefined) {
+  if (names !== undefined) collectCalledHosts(proxy, names, tools, collector);
+  else if (proxy.httpProxy !== undefined) {
     const routes = tools.httpProxyRoutes(proxy);
     collector.add(routes.resources);
     for (const host of routes.hosts) collector.addRouted(host);
   }
-  return { resources: sameList(former?.resources, collector.resources()), diagnostics: collector.diagnostics };
+  return { ...collectAfter(former, collector.parts), diagnostics: collector.diagnostics };
+}
+
+/** The hosts that a proxy of automatic scope has been asked for, and what it needs to ask for others. */
+function collectCalledHosts(proxy: Proxy, names: ReadonlySet<string>, tools: Tools, collector: Collector): void {
+  const { mesh, lookup } = tools;
+  const ports = onDemandPorts(mesh, proxy);
+  for (const port of ports) collector.add(onDemandRoutes(port));
+  if (ports.length > 0 && scopeOf(mesh, proxy).outboundTrafficPolicy.mode === "ALLOW_ANY") collector.add([PASS_THROUGH]);
+  for (const host of calledHosts(mesh, lookup, proxy, names)) collector.addRouted(tools.calledHostRoutes(proxy, host));
+}
+
+/**
+ * Under automatic scope a program that calls addresses has a listener for each, since an address says all that is known of a connection; where connections
+ * are captured, requests are told apart by their authority instead (capture-listeners.ts), and only connections that are no requests by their address.
+ */
+function hasListener(mesh: Mesh, proxy: Proxy, { hostname, port }: ServiceListener): boolean {
+  return proxy.capture === undefined || !isHttpPort(mesh, proxy, hostname, port);
 }
 
 /** Listeners, each proxy's at addresses of its own, the application's clusters, and the filter. */
-function ownResources(proxy: Proxy, tools: Tools): OwnResources {
+function ownResources(proxy: Proxy, tools: Tools, hosts: "known" | "on demand"): OwnResources {
   const { mesh } = tools;
-  const listeners = proxy.outbound.flatMap((outbound) => listenersOf(proxy, outbound, tools));
+  const listeners = proxy.outbound.flatMap((outbound) => (hosts === "known" || hasListener(mesh, proxy, outbound) ? listenersOf(proxy, outbound, tools) : []));
   const inbound = inboundPorts(mesh, proxy).flatMap((port) => [
     inboundListener(
       proxy,
@@ -216,9 +262,16 @@ function ownResources(proxy: Proxy, tools: Tools): OwnResources {
     ),
     tools.clusters.inbound(proxy, port),
   ]);
-  const httpProxy = proxy.httpProxy === undefined ? [] : httpProxyListeners(proxy, proxy.httpProxy);
+  const httpProxy = proxy.httpProxy === undefined ? [] : httpProxyListeners(proxy, proxy.httpProxy, hosts);
   const { resources } = securityUpstreams(mesh, proxy);
-  return [...listeners, ...httpProxy, ...inbound, ...captureListeners(mesh, proxy), ...resources, ...tools.filterResources(tools.generationOf(proxy.id))];
+  return [
+    ...listeners,
+    ...httpProxy,
+    ...inbound,
+    ...captureListeners(mesh, proxy, hosts),
+    ...resources,
+    ...tools.filterResources(tools.generationOf(proxy.id)),
+  ];
 }
 
 interface CalledPort {
@@ -272,5 +325,8 @@ function gatewayResources(proxy: Proxy, tools: Tools): GroupedResources {
     for (const key of clusters) collector.add(tools.clusters.outbound(proxy, key));
   }
   collector.add(tools.filterResources(tools.generationOf(proxy.id)));
-  return { resources: { proxyId: proxy.id, resources: collector.resources() }, shared: { resources: [], diagnostics: collector.diagnostics } };
+  return {
+    resources: { proxyId: proxy.id, resources: collectAfter(undefined, collector.parts).resources },
+    shared: { resources: [], diagnostics: collector.diagnostics },
+  };
 }

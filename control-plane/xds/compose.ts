@@ -107,9 +107,19 @@ function hostRemovalOf(stream: StreamState, name: string, nowMs: number): Line |
   const route = routeConfigurationOf(name);
   const removal: Line = { name, resource: undefined };
   if (hasDroppedRoute(stream, route)) return removal;
+  if (isOnDemandRoute(route) && targetOf(stream, "route").has(route) && awaitsTranslation(stream, name)) return undefined;
   const routeIsHeld = stream.subscriptions.route.held.has(route);
   if (targetOf(stream, "route").has(route)) return routeIsHeld ? removal : undefined;
   return !routeIsHeld && isDue(stream, "virtualHost", name, nowMs) ? removal : undefined;
+}
+
+/**
+ * Envoy asks for a host once: what it has asked for, or says that it holds, stays until translation has heard of it, also where it was asked of a former control
+ * plane that has told nobody.
+ */
+function awaitsTranslation(stream: StreamState, name: string): boolean {
+  const { names, held } = stream.subscriptions.virtualHost;
+  return names.has(name) || held.get(name)?.resource === undefined;
 }
 
 /** A VHDS subscription to a route configuration's name asks for all its hosts. It is kept until the route configuration is ACKed. */

@@ -31,7 +31,7 @@ export interface ConnectionEvents {
   readonly onClosed: (connection: Connection) => void;
   /** The first request named another proxy than its token. */
   readonly onForged: (connection: Connection, nodeId: string) => void;
-  /** Names of virtual hosts were asked for on demand. */
+  /** Virtual hosts were asked for on demand, or are held from a time when they were. */
   readonly onHostsAsked: (connection: Connection, names: readonly string[]) => void;
   /** Names of secrets were asked for; `held` is name to version of those that the proxy reports, on the first request alone. */
   readonly onSecretsAsked: (connection: Connection, names: readonly string[], held: ReadonlyMap<string, string>) => void;
@@ -144,7 +144,7 @@ export class Connection {
       const refusal = receiveRequest(this.state, request);
       if (typeOfUrl(request.typeUrl) === "secret" && request.subscribe.length > 0) this.events.onSecretsAsked(this, request.subscribe, request.initialVersions);
       if (typeOfUrl(request.typeUrl) === "virtualHost") {
-        const hosts = request.subscribe.filter((name) => askedHost(name) !== undefined);
+        const hosts = [...request.subscribe, ...request.initialVersions.keys()].filter((name) => askedHost(name) !== undefined);
         if (hosts.length > 0) this.events.onHostsAsked(this, hosts);
       }
       if (request.error !== undefined) this.logger.warn({ proxyId: this.proxyId, typeUrl: request.typeUrl, reason: request.error }, "proxy refused a response");

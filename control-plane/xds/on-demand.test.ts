@@ -91,6 +91,18 @@ describe("a host that was called", () => {
     expect(test.envoy.complaints).toEqual([]);
   });
 
+  it("is not taken from a proxy that holds it without having asked, by a control plane that has forgotten it", () => {
+    const test = streamWith("web");
+    test.connect();
+    test.publish(BASE);
+    test.settle();
+    test.publish([...BASE, ...host("web")]);
+    test.settle();
+    expect(test.lines().filter((line) => line.includes("virtualHost"))).toEqual([]);
+    expect(namesOf(test)).toEqual(["placeholder.invalid", "web"]);
+    expect(test.envoy.complaints).toEqual([]);
+  });
+
   it("stays until a control plane that has forgotten it knows it again, and what was asked meanwhile is answered", () => {
     const test = streamWith();
     test.envoy.call(ROUTE, "web");

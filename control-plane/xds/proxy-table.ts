@@ -16,7 +16,7 @@ export interface ProxyTableOptions {
   readonly onState: (state: ProxyState) => void;
   /** Called when a proxy refuses a resource that was sent alone: put it into quarantine and publish again. */
   readonly onNack: (refusal: Refusal) => void;
-  /** Called when a proxy asks for virtual hosts on demand, on a new stream also for those that it holds: put them into its next snapshot. */
+  /** Called when a proxy asks for virtual hosts on demand, and on a new stream for those that it holds: put them into its next snapshot. */
   readonly onHostsAsked?: (proxyId: string, names: readonly string[]) => void;
   /** How long a stream of an unknown proxy is kept open for the proxy to appear in a snapshot. */
   readonly unknownProxyWaitMs?: number;
