@@ -10,12 +10,33 @@ import { serviceAccountsOf } from "./mutual-tls.ts";
 import type { Selection } from "./selection.ts";
 import { inlineInstance, isDescribed, isIpAddress, weightOf } from "./workload-entries.ts";
 
-/** The host of one Service, and what is said about it. `select` finds pods and WorkloadEntries alike. */
-export function serviceHost(
-  service: KubernetesService,
-  select: Selection,
-  domain: string,
-): { readonly host: Host; readonly diagnostics: readonly Diagnostic[] } {
+/** Of what stands behind a Service that selects nothing: the label that Kubernetes puts on its EndpointSlices. */
+export const SLICE_SERVICE_LABEL = "kubernetes.io/service-name";
+
+interface ServiceHost {
+  readonly host: Host;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+const KNOWN = new WeakMap<KubernetesService, { readonly selected: readonly Instance[]; readonly domain: string; readonly made: ServiceHost }>();
+
+/**
+ * The host of one Service, and what is said about it. `select` finds pods and WorkloadEntries alike. A mesh is built at each change, and few changes concern
+ * this Service or what it selects: then it is the same host.
+ */
+export function serviceHost(service: KubernetesService, select: Selection, domain: string): ServiceHost {
+  const { name, namespace, spec } = service;
+  const selector = Object.keys(spec.selector).length === 0 ? { [SLICE_SERVICE_LABEL]: name } : spec.selector;
+  const selected = select(namespace, selector);
+  const known = KNOWN.get(service);
+  const same = known?.domain === domain && known.selected.length === selected.length && known.selected.every((instance, index) => instance === selected[index]);
+  if (known !== undefined && same) return known.made;
+  const made = makeHost(service, selected, domain);
+  KNOWN.set(service, { selected, domain, made });
+  return made;
+}
+
+function makeHost(service: KubernetesService, all: readonly Instance[], domain: string): ServiceHost {
   const { name, namespace, spec } = service;
   const hostname = `${name}.${namespace}.svc.${domain}`.toLowerCase();
   const about = {
@@ -30,7 +51,7 @@ export function serviceHost(
   };
   if (spec.type === "ExternalName") return { host: { ...about, ...elsewhere(service), serviceAccounts: [] }, diagnostics: [] };
   // A Service has addresses only; names and sockets serve ServiceEntries.
-  const selected = select(namespace, spec.selector).filter(({ address }) => isIpAddress(address));
+  const selected = all.filter(({ address }) => isIpAddress(address));
   const ready = selected.filter((instance) => instance.ready);
   const behindPorts = (instances: readonly Instance[]) => new Map(spec.ports.map((port) => [port.port, endpointsOf(port, instances)]));
   const endpoints = behindPorts(ready.filter(({ intercept }) => intercept === undefined));

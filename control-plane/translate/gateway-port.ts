@@ -46,7 +46,8 @@ export function gatewayPort(mesh: Mesh, index: VirtualServiceIndex, proxy: Proxy
     ...connectionNeeds(routes),
     ...security.needs,
   ]);
-  const explain = web.explains === undefined ? [] : [explainListener({ address: port.listen.address, port: port.explainPort }, web.explains, origins)];
+  const explain =
+    web.explains === undefined ? [] : [explainListener({ address: port.explainAddress ?? port.listen.address, port: port.explainPort }, web.explains, origins)];
   return { listeners: [listener, ...explain], routes: web.routes, clusters: routes.flatMap((route) => route.clusters) };
 }
 
