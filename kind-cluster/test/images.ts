@@ -19,18 +19,30 @@ function demo(folder: string, program: string, env: Readonly<Record<string, stri
   };
 }
 
-/** By the image's name, without registry and tag. */
-const IMAGES: Readonly<Record<string, (tag: string) => Image>> = {
-  "order-history": () => demo("shop", "order-history"),
-  product: () => demo("shop", "product"),
-  color: (tag) => demo("blue-green", "color", { COLOR: tag }),
-  page: () => demo("blue-green", "page"),
-};
+/** The official image; what it runs is the Envoy of `envoy/install.ts`. */
+function envoy(binary: string): Image {
+  return { files: { "/usr/local/bin/envoy": binary }, entrypoint: ["/usr/local/bin/envoy"] };
+}
 
-/** Throws for an image that nothing stands for. */
-export function imageOf(image: string): Image {
-  const [, name = image, tag = "latest"] = /([^/:@]+)(?::([^@]+))?(?:@.*)?$/.exec(image) ?? [];
-  const found = IMAGES[name];
-  if (found === undefined) throw new Error(`no program stands for the image ${image}; kind-cluster/test/images.ts has ${Object.keys(IMAGES).join(", ")}`);
-  return found(tag);
+/** The init container's image is a shell and iptables, which this machine has. */
+const SHELL: Image = { files: {}, entrypoint: ["/bin/sh"] };
+
+/** Programs by the image's name, without registry and tag. Throws for an image that nothing stands for. `envoyBinary`: the path of an Envoy. */
+export function createImages(envoyBinary: string): (image: string) => Image {
+  const images: Readonly<Record<string, (tag: string) => Image>> = {
+    "order-history": () => demo("shop", "order-history"),
+    product: () => demo("shop", "product"),
+    color: (tag) => demo("blue-green", "color", { COLOR: tag }),
+    page: () => demo("blue-green", "page"),
+    // Of Argo Rollouts' own manifests: something that answers at port 80, with the pod's name.
+    nginx: () => ({ ...demo("blue-green", "color", { PORT: "80" }), user: 0 }),
+    envoy: () => envoy(envoyBinary),
+    "weft-iptables": () => SHELL,
+  };
+  return (image) => {
+    const [, name = image, tag = "latest"] = /([^/:@]+)(?::([^@]+))?(?:@.*)?$/.exec(image) ?? [];
+    const found = images[name];
+    if (found === undefined) throw new Error(`no program stands for the image ${image}; kind-cluster/test/images.ts has ${Object.keys(images).join(", ")}`);
+    return found(tag);
+  };
 }

@@ -7,10 +7,11 @@ import { runTool } from "../../control-plane/local/isolation/commands.ts";
 import { createIsolatedNetwork, isolationProblem } from "../../control-plane/local/isolation/network.ts";
 import { machineAddress, namespaceName } from "../../control-plane/local/isolation/plan.ts";
 import { until } from "../../envoy/e2e/mesh.ts";
+import { ensureEnvoy } from "../../envoy/install.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
-import { imageOf } from "./images.ts";
+import { createImages } from "./images.ts";
 import { type Kubelet, startKubelet } from "./kubelet/kubelet.ts";
-import type { Image, NodeLabels, Pod } from "./kubelet/objects.ts";
+import type { NodeLabels, Pod } from "./kubelet/objects.ts";
 import type { PodLoadOptions } from "./load-client.ts";
 import { type PodLoad, startPodLoad } from "./pod-load.ts";
 import { SERVICE_RANGE, startServiceNetwork } from "./service-network.ts";
@@ -43,19 +44,14 @@ const CLIENT = fileURLToPath(new URL("../../envoy/e2e/ask-requests.mjs", import.
 /** One node in each zone, as in kind.yaml. */
 export const NODES: readonly NodeLabels[] = ["a", "b", "c"].map((zone) => ({ name: `node-${zone}`, region: "ap-northeast-2", zone: `ap-northeast-2${zone}` }));
 
-/** `images`: programs beside those of images.ts. Rejects with what is missing, and leaves nothing behind then. */
-export async function startTestCluster({
-  nodes = NODES,
-  images = imageOf,
-}: {
-  readonly nodes?: readonly NodeLabels[];
-  readonly images?: (image: string) => Image;
-} = {}): Promise<TestCluster> {
+/** Rejects with what is missing, and leaves nothing behind then. */
+export async function startTestCluster({ nodes = NODES }: { readonly nodes?: readonly NodeLabels[] } = {}): Promise<TestCluster> {
   const problem = await isolationProblem();
   if (problem !== undefined) throw new Error(problem.replaceAll("--isolate", "a cluster for tests"));
   const claim = await claimNetwork(`cluster ${process.pid}`);
   if (claim === undefined) throw new Error("only 127.0.0.1 can be bound here");
   const mesh = { network: claim.network };
+  const images = createImages(await ensureEnvoy());
   const undo: (() => Promise<unknown>)[] = [async () => claim.release()];
   const close = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse()) await step();
