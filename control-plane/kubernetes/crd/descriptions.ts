@@ -1,0 +1,3 @@
+export function descriptionOf(_kind: string, _path: readonly string[]): string | undefined {
+  return undefined;
+}
