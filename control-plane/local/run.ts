@@ -20,6 +20,7 @@ import { createFleet } from "./fleet.ts";
 import { awaitFormerGuard, startGuard } from "./guard.ts";
 import { createIsolation, type Isolation } from "./isolation/isolation.ts";
 import { type ClaimedPlaces, claimPlaces } from "./places.ts";
+import { createPrometheusFiles } from "./prometheus-files.ts";
 import type { ControlPlaneMessage } from "./protocol.ts";
 import { createProxyTokens } from "./proxy-tokens.ts";
 import { logFolderOf, prepareStateFolder, socketPathOf, stateFolderOf } from "./state-folder.ts";
@@ -135,7 +136,9 @@ async function startMesh(
     told = false;
     setImmediate(() => {
       told = true;
-      if (xdsPort !== 0) tellRunning();
+      if (xdsPort === 0) return;
+      tellRunning();
+      prometheus.update();
     });
   };
   const inForce = (timeoutMs = IN_FORCE_MS): Promise<boolean> => {
@@ -157,6 +160,9 @@ async function startMesh(
     controlPlane: { pid: controlPlane?.pid() ?? 0, xds: `http://127.0.0.1:${xdsPort}`, admin: `http://127.0.0.1:${adminPort}`, log: controlPlaneLog },
     elapsedMs: Math.round(performance.now() - startedMs),
   });
+  const prometheus = createPrometheusFiles(stateFolder, describe, ({ message }) =>
+    emit({ event: "progress", text: `the targets of Prometheus cannot be written: ${message}` }),
+  );
   const certificates = createCertificateQuestions();
   const applied = async (publication: Publication): Promise<void> => {
     const { revision, files, proxies, changedAtMs } = publication;
