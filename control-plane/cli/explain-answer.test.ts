@@ -112,6 +112,7 @@ function report(answer: FilterAnswer, rest: Partial<ExplainReport> = {}): Explai
     ],
     zoneShares: [{ zone: "ap-2c", sharePercent: 100 }],
     notes: [],
+    authorization: [],
     ...rest,
   };
 }

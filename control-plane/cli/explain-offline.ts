@@ -6,6 +6,7 @@ import { zoneShares } from "./cluster-endpoints.ts";
 import { CommandError } from "./command-error.ts";
 import type { ExplainOptions, ExplainReport } from "./explain.ts";
 import { explainAnswer, type FilterAnswer, parseFilterAnswer } from "./explain-answer.ts";
+import { tokenOf } from "./explain-authorization.ts";
 import type { ExplainedRequest } from "./explain-request.ts";
 import { readMeshFiles } from "./mesh-files.ts";
 import { type OfflineAnswer, type OfflineMesh, type OfflineRoute, openOfflineMesh } from "./offline-mesh.ts";
@@ -13,7 +14,8 @@ import { type OfflineAnswer, type OfflineMesh, type OfflineRoute, openOfflineMes
 /** The report for the mesh of `folder`. Rejects with a CommandError. */
 export async function explainOffline(asked: ExplainedRequest, folder: string, options: ExplainOptions): Promise<ExplainReport> {
   const mesh = openOfflineMesh(await readMeshFiles([folder]));
-  const route = mesh.find({ from: options.from, namespace: options.namespace, asked });
+  const { claims } = options;
+  const route = mesh.find({ from: options.from, namespace: options.namespace, asked, ...(claims === undefined ? {} : { claims }) });
   const { decided, said } = await decide(mesh, route);
   const { answer, written, passed } = decided;
   const explanation = explainAnswer(said);
@@ -21,6 +23,7 @@ export async function explainOffline(asked: ExplainedRequest, folder: string, op
   const endpoints = chosenCluster === undefined ? undefined : mesh.endpoints(route, chosenCluster);
   const instanceAt = new Map(mesh.imagined.running.workloads.map(({ address, instance }) => [address, instance]));
   const { asker, listener } = route;
+  const authorization = mesh.authorization(route, answer, tokenOf(claims));
   return {
     mode: "off-line",
     ...said,
@@ -39,6 +42,8 @@ export async function explainOffline(asked: ExplainedRequest, folder: string, op
         return instance === undefined ? endpoint : { ...endpoint, instance };
       }) ?? null,
     zoneShares: zoneShares(endpoints ?? []),
+    authorization,
+    ruleOrigins: mesh.ruleOrigins(authorization),
     notes: [...asker.notes, ...listener.notes, ...notesOn(mesh, decided)],
   };
 }

@@ -3,6 +3,7 @@
 import { PASSTHROUGH_CLUSTER } from "../translate/names.ts";
 import type { ExplainReport } from "./explain.ts";
 import type { ExplainedCandidate } from "./explain-answer.ts";
+import { stepLines } from "./explain-authorization.ts";
 import type { Style } from "./style.ts";
 import { alignColumns } from "./table.ts";
 
@@ -15,6 +16,7 @@ export function explainText(report: ExplainReport, style: Style): string {
     ["listener", live ? `${report.listener.name}, ${report.listener.url}` : report.listener.name],
     ...passedRows(report),
     ...(report.matched ? stepsOf(report) : [["route", unmatchedText(report)]]),
+    ...authorizationRows(report),
   ];
   const lines = alignColumns(rows).map((line) => `  ${line}`);
   const notes = report.notes.map((note) => style.yellow(`! ${note}`));
@@ -67,6 +69,12 @@ function ownAnswer({ action }: ExplainReport): string {
     default:
       return "the route answers by itself: a redirect or a fixed response";
   }
+}
+
+/** Who lets it in, in the order of its way. */
+function authorizationRows({ authorization, ruleOrigins = {} }: ExplainReport): Rows {
+  const lines = authorization.flatMap((step) => stepLines(step, ruleOrigins));
+  return lines.map((line, index) => [index === 0 ? "authorization" : "", line]);
 }
 
 /** Each route that stands before the one taken, and its first condition that failed. */

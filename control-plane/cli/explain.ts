@@ -5,9 +5,11 @@ import type { Origin } from "../model/diagnostic.ts";
 import type { Action } from "../simulate/act.ts";
 import type { Simulation } from "../simulate/simulate.ts";
 import type { PassedOver } from "../what-if/passed.ts";
+import { liveAuthorization } from "./authorization-live.ts";
 import { type ClusterEndpoint, endpointsOf, zoneShares } from "./cluster-endpoints.ts";
 import { CommandError, EXIT } from "./command-error.ts";
 import { type Explanation, explainAnswer, type FilterAnswer, parseFilterAnswer } from "./explain-answer.ts";
+import type { AuthorizationStep } from "./explain-authorization.ts";
 import { type Asker, type ChosenListener, chooseListener, type ExplainedRequest, findAsker, parseRequest } from "./explain-request.ts";
 import { explainText } from "./explain-text.ts";
 import { findRunningMesh } from "./running-mesh.ts";
@@ -21,6 +23,8 @@ export interface ExplainOptions {
   readonly namespace?: string;
   readonly output: string;
   readonly dir?: string;
+  /** Of a token that holds and comes with the request. */
+  readonly claims?: Readonly<Record<string, unknown>>;
 }
 
 /** What `-o json` prints: the filter's own answer, and what follows from it. Shares are in percent. */
@@ -35,6 +39,10 @@ export type ExplainReport = FilterAnswer &
     /** What the priorities of the chosen cluster amount to now. */
     readonly zoneShares: ReturnType<typeof zoneShares>;
     readonly notes: readonly string[];
+    /** Who lets the request in, at each place on its way; empty where nobody is asked. */
+    readonly authorization: readonly AuthorizationStep[];
+    /** Off-line only: where the policies' rules are written, by `namespace/policy/rule`. */
+    readonly ruleOrigins?: Readonly<Record<string, Origin>>;
     /** Off-line only: where the route stands in the YAML, the routes that did not take the request, and what the one that did does with it. */
     readonly origin?: Origin;
     readonly routeConfiguration?: string;
@@ -85,6 +93,10 @@ async function explainLive(asked: ExplainedRequest, options: ExplainOptions): Pr
   const answer = await askListener(asker, listener, asked);
   const explanation = explainAnswer(answer);
   const endpoints = explanation.chosenCluster === undefined ? undefined : await askEndpoints(asker, explanation.chosenCluster);
+  const authorization = await liveAuthorization(
+    { asker, listener, asked, ready, route: answer.route, cluster: explanation.chosenCluster, claims: options.claims },
+    ask,
+  );
   const instanceAt = new Map(ready.workloads.map(({ address, instance }) => [address, instance]));
   const named = endpoints?.map((endpoint) => {
     const instance = instanceAt.get(endpoint.address.replace(/:\d+$/, ""));
@@ -99,6 +111,7 @@ async function explainLive(asked: ExplainedRequest, options: ExplainOptions): Pr
     listener: { name: listener.name, url: listener.url, explain: listener.explain },
     endpoints: named ?? null,
     zoneShares: zoneShares(endpoints ?? []),
+    authorization,
     notes: [...asker.notes, ...listener.notes, ...notesOn(asked, answer)],
   };
 }
@@ -113,7 +126,10 @@ function notesOn({ method }: ExplainedRequest, { recordError }: FilterAnswer): r
 async function askListener(asker: Asker, listener: ChosenListener, { method, path, authority, headers }: ExplainedRequest): Promise<FilterAnswer> {
   const named = headers.some(([name]) => name.toLowerCase() === "host");
   const sent = [...(named ? [] : ["host", authority]), ...headers.flat()];
-  const { status, body } = await answerOf(asker, listener.explain, method === "HEAD" ? "GET" : method, path, sent);
+  const ask = (base: string): ReturnType<typeof answerOf> => answerOf(asker, base, method === "HEAD" ? "GET" : method, path, sent);
+  const { httpProxy } = asker;
+  // Where hosts are asked for when they are first called, a proxy with captured connections has no listener for each of them: that of all names knows it.
+  const { status, body } = await ask(listener.explain).catch((error: Error) => (httpProxy === undefined ? Promise.reject(error) : ask(httpProxy.explain)));
   const answer = status === 200 ? parseFilterAnswer(body) : undefined;
   if (answer !== undefined) return answer;
   const said = body.trim().slice(0, 200);

@@ -1,20 +1,23 @@
 // A mesh that does not run, asked as if it did: its YAML comes in, and for a request of one of its programs or of a gateway's client the answer goes out.
+import { spiffeId } from "../ca/spiffe.ts";
 import type { ClusterLoadAssignment } from "../gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { gatewaysServedBy, MESH_GATEWAY } from "../mesh/gateways.ts";
 import type { Proxy } from "../mesh/instance.ts";
 import { compareText, type Origin } from "../model/diagnostic.ts";
 import type { Resources } from "../model/resource.ts";
 import type { FilterInstance } from "../simulate/decide.ts";
+import { type CallToken, TOKEN_FILTER } from "../simulate/rbac.ts";
 import type { HeaderMap, SimulatedRequest } from "../simulate/request.ts";
 import { clientAuthority } from "../translate/domains.ts";
 import type { RequestSource } from "../translate/route-match.ts";
-import { type Answer, ask, type Question } from "../what-if/ask.ts";
+import { type Answer, ask, plainConnection, type Question } from "../what-if/ask.ts";
 import { createConfigurations, type ProxyConfiguration } from "../what-if/configuration.ts";
 import { DEFAULT_CALLER, type ImaginedMesh, imagineMesh } from "../what-if/imagine.ts";
 import { type PassedOver, passedOver } from "../what-if/passed.ts";
 import { type WrittenRoute, writtenRoutes } from "../what-if/written-routes.ts";
 import type { ClusterEndpoint } from "./cluster-endpoints.ts";
 import { CommandError, EXIT } from "./command-error.ts";
+import { type AuthorizationStep, authorizationSteps, type Journey, mentionedRules, ruleKey } from "./explain-authorization.ts";
 import { type Asker, type ChosenListener, chooseListener, type ExplainedRequest, findAsker } from "./explain-request.ts";
 
 /** Who asks, and what. */
@@ -23,7 +26,11 @@ export interface OfflineRequest {
   readonly from: string | undefined;
   readonly namespace: string | undefined;
   readonly asked: ExplainedRequest;
+  /** Of a token that holds and comes with the request. */
+  readonly claims?: Claims;
 }
+
+export type Claims = Readonly<Record<string, unknown>>;
 
 /** The request on its way: the listener that it reaches, and what becomes of it there. */
 export interface OfflineRoute {
@@ -52,6 +59,10 @@ export interface OfflineMesh {
   readonly answer: (route: OfflineRoute, filter: FilterInstance) => OfflineAnswer;
   /** Sorted by priority, zone, address; undefined where the proxy does not know the cluster, or its endpoints are not assigned. */
   readonly endpoints: (route: OfflineRoute, cluster: string) => readonly ClusterEndpoint[] | undefined;
+  /** Who on its way lets the request in: see {@link authorizationSteps}. */
+  readonly authorization: (route: OfflineRoute, answer: Answer, token: CallToken) => readonly AuthorizationStep[];
+  /** Where the rules that have a say are written, by {@link ruleKey}. */
+  readonly ruleOrigins: (steps: readonly AuthorizationStep[]) => Readonly<Record<string, Origin>>;
 }
 
 /** Reads the files (path to text) once; each question is answered from memory. `adapt` as in {@link imagineMesh}. */
@@ -71,17 +82,17 @@ export function openOfflineMesh(texts: ReadonlyMap<string, string>, adapt?: (wri
     return proxy;
   };
   const askerOf = ({ from, namespace }: OfflineRequest): OfflineRoute["asker"] => findAsker(running, running.workloads, callerNamed(from, imagined), namespace);
-  const routeAt = (asker: OfflineRoute["asker"], listener: ChosenListener, asked: ExplainedRequest): OfflineRoute => {
+  const routeAt = (asker: OfflineRoute["asker"], listener: ChosenListener, { asked, claims }: OfflineRequest): OfflineRoute => {
     const proxy = proxyOf(asker);
-    return { asker, listener, proxy, configuration: configurationOf(proxy), question: questionOf(asker, listener, asked) };
+    return { asker, listener, proxy, configuration: configurationOf(proxy), question: questionOf(asker, listener, asked, claims) };
   };
   return {
     imagined,
     find: (request) => {
       const asker = askerOf(request);
-      return routeAt(asker, chooseListener(asker, request.asked), request.asked);
+      return routeAt(asker, chooseListener(asker, request.asked), request);
     },
-    findAt: (request, url) => routeAt(askerOf(request), { name: url, url, explain: "", notes: [] }, request.asked),
+    findAt: (request, url) => routeAt(askerOf(request), { name: url, url, explain: "", notes: [] }, request),
     answer: ({ configuration, question, proxy, listener }, filter) => {
       const answer = ask(configuration, question, filter);
       if (answer.kind !== "http") return { answer, passed: () => [] };
@@ -93,7 +104,47 @@ export function openOfflineMesh(texts: ReadonlyMap<string, string>, adapt?: (wri
       const assignment = configuration.endpoints(cluster);
       return assignment === undefined ? undefined : endpointsIn(assignment);
     },
+    authorization: (route, answer, token) => authorizationSteps(journeyOf(route, answer, token, imagined, configurationOf)),
+    ruleOrigins: (steps) => {
+      const origins = mentionedRules(steps).flatMap((rule): readonly (readonly [string, Origin])[] => {
+        const policy = mesh.authorizationPolicies.find(({ namespace, name }) => namespace === rule.namespace && name === rule.policy);
+        return policy === undefined ? [] : [[ruleKey(rule), policy.locate(["spec", "rules", rule.rule])]];
+      });
+      return Object.fromEntries(origins);
+    },
   };
+}
+
+/** The request's way, told by what the proxies of an imagined mesh hold. */
+function journeyOf(
+  { asker, proxy, configuration, question }: OfflineRoute,
+  answer: Answer,
+  token: CallToken,
+  { mesh, running }: ImaginedMesh,
+  configurationOf: (proxy: Proxy) => ProxyConfiguration,
+): Journey {
+  const { place, request, connection = plainConnection(place) } = question;
+  const address = running.workloads.find(({ sidecar }) => sidecar.id === proxy.id)?.address;
+  const forwarded = forwardedIn(answer, request);
+  return {
+    caller: { kind: asker.kind, name: asker.name, spiffeId: spiffeId(mesh.settings.trustDomain, proxy), address, holds: configuration },
+    entry: { place, connection, request },
+    ...(forwarded === undefined ? {} : { forwarded }),
+    sidecarAt: ({ address: host, port }) => {
+      const found = mesh.proxies.find(({ inbound }) => inbound.some(({ listen }) => listen.address === host && listen.port === port));
+      return found && { instance: running.workloads.find(({ sidecar }) => sidecar.id === found.id)?.instance ?? found.id, holds: configurationOf(found) };
+    },
+    token,
+  };
+}
+
+function forwardedIn(answer: Answer, request: SimulatedRequest): Journey["forwarded"] {
+  if (answer.kind === "tcp") return answer.clusters[0] && { cluster: answer.clusters[0].cluster, request, isHttp: false };
+  const action = answer.kind === "http" ? answer.simulation.action : undefined;
+  const chosen = action?.kind === "forward" ? action.destinations[action.chosen] : undefined;
+  if (chosen?.cluster === undefined) return undefined;
+  const { cluster, authority, path, headers } = chosen;
+  return { cluster, request: { ...request, authority, path, headers }, isHttp: true };
 }
 
 /** `file:line`. */
@@ -108,15 +159,17 @@ function callerNamed(from: string | undefined, { resources }: ImaginedMesh): str
   throw new CommandError("it is not said who sends the request", `Name one of ${names.join(", ")}, or ingressgateway: --from ${names[0]}`, EXIT.usage);
 }
 
-function questionOf(asker: Asker, listener: ChosenListener, asked: ExplainedRequest): Question {
+function questionOf(asker: Asker, listener: ChosenListener, asked: ExplainedRequest, claims: Claims | undefined): Question {
   const { hostname: address, port } = new URL(listener.url);
   const place = { address, port: Number(port || 80) };
-  const request = simulatedRequest(asked);
+  const claimed = claims === undefined ? {} : { dynamicMetadata: { [TOKEN_FILTER]: { payload: claims } } };
+  const request = { ...simulatedRequest(asked), ...claimed };
   if (request.scheme !== "https" || asker.kind !== "gateway") return { place, request: { ...request, scheme: "http" } };
   return { place, request, connection: { ...place, transport: "tls", serverName: asked.hostname, applicationProtocols: ["h2", "http/1.1"] } };
 }
 
-function simulatedRequest({ method, url, authority, path, headers }: ExplainedRequest): SimulatedRequest {
+/** The request as a proxy gets it. */
+export function simulatedRequest({ method, url, authority, path, headers }: ExplainedRequest): SimulatedRequest {
   const map = new Map<string, string[]>();
   for (const [name, value] of headers) map.set(name.toLowerCase(), [...(map.get(name.toLowerCase()) ?? []), value]);
   const host = map.get("host")?.[0] ?? authority;

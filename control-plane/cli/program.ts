@@ -144,6 +144,7 @@ function addExplain(program: Command, actions: Actions, done: (exitCode: number)
     .option("--live", "ask the proxy of a running mesh itself; without it the YAML says it, and nothing need run")
     .option("--from <workload>", "who sends the request: WORKLOAD, WORKLOAD@ZONE, or ingressgateway")
     .option("-H, --header <header>", "a header of the request, as 'name: value'; may be given several times", collectHeader, [])
+    .option("--claims <json>", "claims of a token that comes with the request and holds: what a token really says is not known without its keys", claimsIn)
     .option("-n, --namespace <name>", "the namespace of --from (default: the only one that has it)")
     .addOption(outputOption("text for people, json or yaml for programs", ["text", "json", "yaml"]))
     .addOption(dirOption())
@@ -155,11 +156,12 @@ Examples:
   $ weft explain --live --from product-a GET http://order-history:9090/order-histories
   $ weft explain --live --from ingressgateway GET http://localhost:8080/color -H 'x-user: user-7'
   $ weft explain --live --from product-a GET http://order-history:9090/ -o json
+  $ weft explain --from product-a GET http://order-history:9090/ --claims '{"iss": "https://issuer.example", "sub": "alice"}'
 
 FOLDER holds the mesh's YAML; without it --dir, else the current folder. Its Deployments are taken to run, every copy ready. --from may be left out where
 there are none.
 The URL is what the program would call in a cluster (http://SERVICE:PORT/…), or the address that it calls here.
-"No route matched" is an answer too: exit code 0.
+"No route matched" and "refused by an AuthorizationPolicy" are answers too: exit code 0.
 ${WORKLOADS}
 ${EXIT_CODES}`,
     )
@@ -209,6 +211,24 @@ function collectHeader(text: string, before: readonly (readonly [string, string]
   if (name === undefined || value === undefined) throw new InvalidArgumentError("A header is written 'name: value'.");
   if (/[^\t -~\u0080-\u00ff]/.test(value)) throw new InvalidArgumentError("A header's value holds no line break or control character.");
   return [...before, [name, value]];
+}
+
+function claimsIn(text: string): Readonly<Record<string, unknown>> {
+  const read = parsedJson(text);
+  if (!isObject(read)) throw new InvalidArgumentError('Claims are a JSON object, such as \'{"iss": "https://issuer.example", "sub": "alice"}\'.');
+  return read;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function addAnalyze(program: Command, actions: Actions, done: Done): void {

@@ -2,6 +2,7 @@
 import { resolveHostname } from "../mesh/hosts.ts";
 import type { Mesh } from "../mesh/mesh.ts";
 import type { HeaderMap } from "../simulate/request.ts";
+import { type AuthorizationStep, decidingPolicy, overallDecision } from "./explain-authorization.ts";
 import type { OutcomeDestination, RoutingOutcome } from "./routing-outcome.ts";
 import type { Expectation, ExpectedDestination } from "./routing-test-file.ts";
 
@@ -48,6 +49,18 @@ export function differences(expected: Expectation, outcome: RoutingOutcome, mesh
   if (expected.destinations !== undefined) found.push(...listDifferences("destinations", expected.destinations, outcome.destinations, hostname));
   if (expected.mirrors !== undefined) found.push(...listDifferences("mirrors", expected.mirrors, outcome.mirrors, hostname));
   return found;
+}
+
+/** Likewise for what is expected of the policies on the request's way. */
+export function authorizationDifferences(expected: Expectation, steps: readonly AuthorizationStep[]): readonly Difference[] {
+  const decision = overallDecision(steps);
+  const policy = decidingPolicy(steps);
+  return [
+    ...(expected.authorization === undefined || expected.authorization === decision
+      ? []
+      : [{ field: "authorization", expected: expected.authorization, actual: decision }]),
+    ...(expected.policy === undefined || expected.policy === policy ? [] : [{ field: "policy", expected: text(expected.policy), actual: text(policy) }]),
+  ];
 }
 
 /** What the request became, in one line. */

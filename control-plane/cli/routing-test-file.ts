@@ -42,6 +42,10 @@ const expectation = z.strictObject({
   /** null: none. */
   timeout: durationMs.nullable().optional(),
   retries: z.int().optional(),
+  /** Whether the policies on its way let it in; `unknown` where that depends on what is not in the YAML. */
+  authorization: z.enum(["allowed", "denied", "unknown"]).optional(),
+  /** `NAMESPACE/NAME` of the AuthorizationPolicy whose rule decides; null: none does. */
+  policy: z.string().nullable().optional(),
   /** What the proxy answers by itself: a redirect, a direct response, 404 where no route matches. */
   status: z.int().optional(),
 });
@@ -54,6 +58,8 @@ const test = z.strictObject({
     method: z.string().default("GET"),
     url: z.string(),
     headers: z.record(z.string(), z.union([z.string(), z.array(z.string())])).default({}),
+    /** Of a token that holds and comes with the request. */
+    claims: z.record(z.string(), z.unknown()).optional(),
   }),
   expect: expectation,
 });

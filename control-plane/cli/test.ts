@@ -6,11 +6,12 @@ import { type FilterInstance, loadFilter } from "../simulate/decide.ts";
 import type { PassedOver } from "../what-if/passed.ts";
 import { CommandError, EXIT } from "./command-error.ts";
 import { diagnosticText } from "./diagnostic-text.ts";
+import { stepLines, tokenOf } from "./explain-authorization.ts";
 import { parseRequest } from "./explain-request.ts";
 import { filesAt, isRoutingTest, readMeshFiles } from "./mesh-files.ts";
 import { type OfflineMesh, openOfflineMesh, placeText } from "./offline-mesh.ts";
 import { outcomeOf } from "./routing-outcome.ts";
-import { differences, outcomeText } from "./routing-test-check.ts";
+import { authorizationDifferences, differences, outcomeText } from "./routing-test-check.ts";
 import { parseRoutingTests, type RoutingTest, type RoutingTestFile } from "./routing-test-file.ts";
 import { type Style, styleOf } from "./style.ts";
 import { type TestResult, type TestRun, testJson, testJunit, testText } from "./test-report.ts";
@@ -77,13 +78,17 @@ function runOne(file: string, test: RoutingTest, mesh: OfflineMesh, filter: Filt
   const headers = Object.entries(request.headers).flatMap(([header, values]) => [values].flat().map((value): [string, string] => [header, value]));
   try {
     const asked = parseRequest(request.method, request.url, headers);
-    const route = mesh.find({ from: request.from, namespace: request.namespace, asked });
+    const { from, namespace: callerNamespace, claims } = request;
+    const route = mesh.find({ from, namespace: callerNamespace, asked, ...(claims === undefined ? {} : { claims }) });
     const answer = mesh.answer(route, filter);
+    const asksForPolicies = expect.authorization !== undefined || expect.policy !== undefined;
+    const steps = asksForPolicies ? mesh.authorization(route, answer.answer, tokenOf(claims)) : [];
     const outcome = outcomeOf(answer);
     const namespace = answer.written?.virtualService.namespace ?? route.proxy.namespace;
-    const found = differences(expect, outcome, mesh.imagined.mesh, namespace);
+    const found = [...differences(expect, outcome, mesh.imagined.mesh, namespace), ...(asksForPolicies ? authorizationDifferences(expect, steps) : [])];
     const taken = answer.written === undefined ? (outcome.route ?? "no route") : `${outcome.route} (${placeText(answer.written.origin)})`;
-    const because = found.length === 0 ? [] : [`taken: ${taken}: ${outcomeText(outcome)}`, ...passedLines(answer.passed()), ...errorLines(mesh)];
+    const policies = steps.flatMap((step) => stepLines(step, mesh.ruleOrigins(steps)));
+    const because = found.length === 0 ? [] : [`taken: ${taken}: ${outcomeText(outcome)}`, ...policies, ...passedLines(answer.passed()), ...errorLines(mesh)];
     return { file, name, origin, passed: found.length === 0, differences: found, because };
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;

@@ -35,9 +35,17 @@ function valueTest({ matchPattern: pattern }: ValueMatcher): ValueTest | undefin
       return { words: pattern.value ? "present" : "absent", holds: (value) => (value !== undefined) === pattern.value };
     case "nullMatch":
       return { words: "null", holds: (value) => value === null };
+    case "listMatch": {
+      const entry = pattern.value.matchPattern.case === "oneOf" ? valueTest(pattern.value.matchPattern.value) : undefined;
+      return entry && { words: `a list with ${entry.words}`, holds: (value) => Array.isArray(value) && value.some(entry.holds) };
+    }
+    case "orMatch": {
+      const tests = pattern.value.valueMatchers.map(valueTest);
+      const known = tests.filter((test): test is ValueTest => test !== undefined);
+      if (known.length < tests.length) return undefined;
+      return { words: known.map(({ words }) => words).join(" or "), holds: (value) => known.some((test) => test.holds(value)) };
+    }
     case "doubleMatch":
-    case "listMatch":
-    case "orMatch":
     case undefined:
       return undefined;
   }

@@ -15,7 +15,7 @@ export interface PortSecurity {
   readonly network: readonly NetworkFilterInit[];
   /** Policies decide by the path: requests whose paths say one thing to a policy and another to a program must be brought into one form. */
   readonly decidesByPath: boolean;
-  /** Some of the policies are only tried; what they would decide belongs into the access log. */
+  /** Some of the policies are only tried, or audit; what they would decide, and that they took note, belongs into the access log. */
   readonly dryRun: boolean;
   readonly origins: readonly ResourceOrigin[];
   /** Clusters of authorizers: Envoy refuses a listener that asks one by gRPC which it does not know. */
@@ -46,7 +46,7 @@ export function portSecurity(mesh: Mesh, workload: SecuredProxy, port: Authorize
     http: [...tokens.filters, ...requests.filters],
     network: connections.filters,
     decidesByPath: policies.some(asksForPaths),
-    dryRun: policies.some(isDryRun),
+    dryRun: audit.length > 0 || policies.some(isDryRun),
     origins: uniqueOrigins([...tokens.origins, ...requests.origins]),
     needs: [...new Set([...requests.clusters, ...connections.clusters].map((cluster) => `cluster/${outboundClusterName(cluster)}`))],
   };

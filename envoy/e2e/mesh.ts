@@ -152,10 +152,7 @@ export async function startMesh(
       close,
       edit: async (file, change) => write(file, change(await readFile(join(folder, file), "utf8"))),
       write,
-      weft: (...args) => {
-        const [command = "", ...rest] = args;
-        return runWeft([command, "--dir", folder, ...rest], env);
-      },
+      weft: (...args) => runWeft([...args, "--dir", folder], env),
     };
   } catch (error) {
     await close();
