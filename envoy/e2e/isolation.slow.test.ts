@@ -8,41 +8,12 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isolationProblem } from "../../control-plane/local/isolation/network.ts";
 import { MESHES, startMesh, type TestMesh, until } from "./mesh.ts";
+import { decisionOf, type MatrixAnswer, type MatrixRequest, PARITY_MATRIX, PARITY_PORTS } from "./parity-matrix.ts";
 import { serviceUrl, workloadNamed } from "./ready.ts";
 
 const CLIENT = fileURLToPath(new URL("ask-requests.mjs", import.meta.url));
 const problem = await isolationProblem();
 const missing = process.env.CI === "true" ? undefined : problem;
-
-interface Asked {
-  readonly service: "echo" | "shadow" | "raw";
-  readonly path: string;
-  readonly method?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-interface Answer {
-  readonly status?: number;
-  readonly location?: string;
-  readonly body?: string;
-  readonly error?: string;
-}
-
-const PORTS = { echo: 80, shadow: 80, raw: 7_000 };
-const MATRIX: readonly Asked[] = [
-  ...["GET", "POST", "PUT", "DELETE"].map((method): Asked => ({ service: "echo", path: "/x?y=1", method, headers: { "x-user": "u" } })),
-  ...Array.from({ length: 40 }, (_, user): Asked => ({ service: "echo", path: "/", headers: { "x-user": `user-${user}` } })),
-  { service: "echo", path: "/old/thing" },
-  { service: "echo", path: "/teapot" },
-  { service: "echo", path: "/broken", headers: { "x-user": "u" } },
-  { service: "echo", path: "/api/things", headers: { "x-beta": "yes" } },
-  { service: "echo", path: "/api/things", headers: { "x-beta": "no", "x-user": "u" } },
-  { service: "echo", path: "//double//slash", headers: { "x-user": "u" } },
-  { service: "echo", path: "/with%2Fescaped%20parts", headers: { "x-user": "u" } },
-  { service: "echo", path: "/own-headers", headers: { "x-user": "u", "x-weft-pick": "1", "x-weft-retry": "unsent" } },
-  { service: "shadow", path: "/plain", method: "PATCH", headers: { "x-custom": "1" } },
-  { service: "raw", path: "/through/bytes" },
-];
 
 describe.skipIf(missing !== undefined)(`parity with and without --isolate${missing === undefined ? "" : ` (skipped: ${missing.split(". Fix")[0]})`}`, () => {
   let plain: TestMesh;
@@ -68,7 +39,7 @@ describe.skipIf(missing !== undefined)(`parity with and without --isolate${missi
   const caller = () => workloadNamed(isolated.ready, "caller");
   /** This machine, as instances reach it. */
   const machine = () => caller().address.replace(/\.\d+\.\d+$/, ".255.254");
-  const send = (program: readonly string[], requests: readonly object[]): Promise<readonly Answer[]> =>
+  const send = (program: readonly string[], requests: readonly object[]): Promise<readonly MatrixAnswer[]> =>
     new Promise((resolve, reject) => {
       const [command = "", ...args] = program;
       const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
@@ -81,16 +52,6 @@ describe.skipIf(missing !== undefined)(`parity with and without --isolate${missi
   const fromPlain = (requests: readonly object[]) => send([process.execPath, CLIENT], requests);
   const fromIsolated = (requests: readonly object[]) => send(["ip", "netns", "exec", caller().networkNamespace ?? "", process.execPath, CLIENT], requests);
 
-  /** What the mesh decided, without what differs from run to run. */
-  const decision = ({ status, location, body = "", error }: Answer): object => {
-    if (error !== undefined) return { error };
-    // A redirect leads back to whom the program called, by whatever name or address that was.
-    const path = location === undefined ? undefined : new URL(location).pathname;
-    const seen = body.startsWith("{") ? JSON.parse(body) : body;
-    if (typeof seen === "string") return { status, path, body: seen };
-    const { "x-request-id": _id, "x-forwarded-client-cert": _certificate, ...headers } = seen.headers ?? {};
-    return { status, ...seen, headers };
-  };
   /** Route and cluster of the last requests of the caller. */
   const logged = async (mesh: TestMesh): Promise<readonly string[]> => {
     const text = await readFile(workloadNamed(mesh.ready, "caller").accessLog, "utf8").catch(() => "");
@@ -105,19 +66,21 @@ describe.skipIf(missing !== undefined)(`parity with and without --isolate${missi
 
   it("decides alike about every request", async () => {
     const ofPlain = await fromPlain(
-      MATRIX.map(({ service, path, ...rest }) => ({ url: `${serviceUrl(plain.ready, "caller", `${service}.`)}${path}`, ...rest })),
+      PARITY_MATRIX.map(({ service, path, ...rest }) => ({ url: `${serviceUrl(plain.ready, "caller", `${service}.`)}${path}`, ...rest })),
     );
-    const ofIsolated = await fromIsolated(MATRIX.map(({ service, path, ...rest }) => ({ url: `http://${service}:${PORTS[service]}${path}`, ...rest })));
+    const ofIsolated = await fromIsolated(
+      PARITY_MATRIX.map(({ service, path, ...rest }) => ({ url: `http://${service}:${PARITY_PORTS[service]}${path}`, ...rest })),
+    );
     // The bytes of a connection are the program's own: it names whom it called.
-    const own = ({ service }: Asked) => service === "raw";
-    for (const [index, asked] of MATRIX.entries()) {
+    const own = ({ service }: MatrixRequest) => service === "raw";
+    for (const [index, asked] of PARITY_MATRIX.entries()) {
       const [a, b] = [ofPlain[index], ofIsolated[index]];
       if (a === undefined || b === undefined) throw new Error("every request has an answer");
-      const [inPlain, inIsolated] = [decision(a), decision(b)];
+      const [inPlain, inIsolated] = [decisionOf(a), decisionOf(b)];
       if (own(asked)) expect(inIsolated).toMatchObject({ status: 200, pod: "shadow-1", path: asked.path });
       else expect(inIsolated, `${asked.method ?? "GET"} ${asked.path}`).toEqual(inPlain);
     }
-    const count = MATRIX.length;
+    const count = PARITY_MATRIX.length;
     await until("all requests in both logs", async () =>
       (await logged(plain)).length >= count && (await logged(isolated)).length >= count ? true : undefined,
     );
