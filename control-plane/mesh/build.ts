@@ -2,23 +2,28 @@
 import { compareDiagnostics, compareText, type Diagnostic } from "../model/diagnostic.ts";
 import { type MeshConfigSpec, meshConfigSpec } from "../model/mesh-config.ts";
 import { type MeshConfig, resourceLabel, type Sidecar } from "../model/resource.ts";
-import { checkMesh } from "./checks.ts";
+import { checkMeshAfter, type RememberedFindings } from "./checks.ts";
+import type { Instance } from "./instance.ts";
 import { knownHosts } from "./known-hosts.ts";
 import { rulesByHost } from "./merge-rules.ts";
 import type { Mesh, MeshInput } from "./mesh.ts";
 import { inOrder, type Precedence, precedenceUnder } from "./order.ts";
+import { shareMesh } from "./share-structure.ts";
 
 const NO_FILES: ReadonlySet<string> = new Set();
 
-/** The whole mesh, afresh. Equal input gives an equal mesh, whatever the order in which resources, instances and proxies are listed. */
-export function buildMesh(input: MeshInput): Mesh {
+/**
+ * The whole mesh. Equal input gives an equal mesh, whatever the order in which resources, instances and proxies are listed. `former`: a mesh of before, whose
+ * parts are taken over where they are as they were ({@link shareMesh}), and of whose checks those are not made again that read nothing else.
+ */
+export function buildMesh(input: MeshInput, former?: Mesh): Mesh {
   const { resources, domain } = input;
   const { settings, diagnostics: settingsDiagnostics } = settingsOf(resources.meshConfigs);
   const precedence = precedenceUnder(settings.defaults);
   const instances = sortByName(input.instances);
   const { hosts, namesakes, diagnostics: hostDiagnostics } = knownHosts(resources, instances, domain, precedence);
   const destinationRules = rulesByHost(resources.destinationRules, { hosts, domain }, precedence);
-  const mesh: Mesh = {
+  const fresh: Mesh = {
     settings,
     domain,
     certificates: input.certificates ?? true,
@@ -38,9 +43,15 @@ export function buildMesh(input: MeshInput): Mesh {
     proxies: [...input.proxies].sort((a, b) => compareText(a.id, b.id)),
     diagnostics: [],
   };
-  const diagnostics = [...settingsDiagnostics, ...hostDiagnostics, ...checkMesh(mesh, resources.deployments)];
-  return { ...mesh, diagnostics: diagnostics.sort(compareDiagnostics) };
+  const mesh = former === undefined ? fresh : shareMesh({ ...former, diagnostics: fresh.diagnostics }, fresh);
+  const checked = checkMeshAfter(former && FINDINGS.get(former), mesh, resources.deployments);
+  const diagnostics = [...settingsDiagnostics, ...hostDiagnostics, ...checked.diagnostics];
+  const built = { ...mesh, diagnostics: diagnostics.sort(compareDiagnostics) };
+  FINDINGS.set(built, checked.remembered);
+  return built;
 }
+
+const FINDINGS = new WeakMap<Mesh, RememberedFindings>();
 
 /** The settings of the first MeshConfig; the defaults where there is none. */
 function settingsOf(meshConfigs: readonly MeshConfig[]): { readonly settings: MeshConfigSpec; readonly diagnostics: readonly Diagnostic[] } {
@@ -64,6 +75,11 @@ function sidecarsInOrder(sidecars: readonly Sidecar[], precedence: Precedence): 
   return [...ordered.filter(({ spec }) => spec.workloadSelector !== undefined), ...ordered.filter(({ spec }) => spec.workloadSelector === undefined)];
 }
 
-function sortByName<Named extends { readonly namespace: string; readonly name: string }>(values: readonly Named[]): readonly Named[] {
-  return [...values].sort((a, b) => compareText(a.namespace, b.namespace) || compareText(a.name, b.name));
+const SORTED = new WeakMap<readonly Instance[], readonly Instance[]>();
+
+/** What runs stays the same list for many edits. */
+function sortByName(instances: readonly Instance[]): readonly Instance[] {
+  const sorted = SORTED.get(instances) ?? [...instances].sort((a, b) => compareText(a.namespace, b.namespace) || compareText(a.name, b.name));
+  SORTED.set(instances, sorted);
+  return sorted;
 }

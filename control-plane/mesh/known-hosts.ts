@@ -5,7 +5,7 @@ import { compareEndpoints } from "./endpoints.ts";
 import type { Instance } from "./instance.ts";
 import type { Endpoint, Host, HostPort, Mesh } from "./mesh.ts";
 import { inOrder, type Precedence } from "./order.ts";
-import { indexInstances } from "./selection.ts";
+import { indexInstances, type Selection } from "./selection.ts";
 import { entryHosts } from "./service-entries.ts";
 import { serviceHost } from "./services.ts";
 import { workloadEntryInstance } from "./workload-entries.ts";
@@ -22,7 +22,7 @@ export function knownHosts(
   precedence: Precedence,
 ): KnownHosts {
   const described = inOrder(resources.workloadEntries, precedence).map(workloadEntryInstance);
-  const select = indexInstances([...instances, ...described]);
+  const select = described.length === 0 ? indexed(instances) : indexInstances([...instances, ...described]);
   const diagnostics: Diagnostic[] = [];
   const byName = new Map<string, Host[]>();
   const add = (host: Host): void => {
@@ -50,6 +50,14 @@ export function knownHosts(
     namesakes: new Map(sorted.filter(([, hosts]) => hosts.length > 1)),
     diagnostics,
   };
+}
+
+const INDEXED = new WeakMap<readonly Instance[], Selection>();
+
+function indexed(instances: readonly Instance[]): Selection {
+  const select = INDEXED.get(instances) ?? indexInstances(instances);
+  INDEXED.set(instances, select);
+  return select;
 }
 
 /**

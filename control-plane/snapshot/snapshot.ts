@@ -4,7 +4,7 @@ import type { TranslatedResource, Translation, XdsType } from "../translate/reso
 import { createEncoder, type EncodedPool, type EncodedResource, versionKey } from "./encode.ts";
 import { culpritsIn, type Quarantine, refusalDiagnostics, setAside, stillAsked } from "./quarantine.ts";
 import { type ProxySecrets, withSecrets } from "./secrets.ts";
-import { inconsistencies, inconsistenciesOfLayers, layeredView, shareNames, type View, viewOf } from "./view.ts";
+import { inconsistencies, inconsistenciesOfLayers, layeredView, replacedView, shareNames, type View, viewOf } from "./view.ts";
 
 /** A cluster that nothing names any more stays this long at least: requests in a delay or between retries still hold the old route. */
 export const SHORTEST_REMOVAL_DELAY_MS = 15_000;
@@ -96,13 +96,18 @@ function askedViews(
   const asked = new Map<string, AskedView>();
   for (const [proxyId, { resources, shared: sharedResources = NOTHING, own: ownResources = resources }] of proxies) {
     const before = former.get(proxyId);
-    const shared = sharedViews.get(sharedResources) ?? afterFormer(viewOf(sharedResources, encode), before?.shared);
+    const shared = sharedViews.get(sharedResources) ?? afterFormer(viewAfter(before, sharedResources, encode), before?.shared);
     sharedViews.set(sharedResources, shared);
     const own = afterFormer(viewOf(ownResources, encode), before?.own);
     const same = before !== undefined && before.shared === shared && before.own === own;
     asked.set(proxyId, same ? before : { sharedResources, shared, own, whole: afterFormer(layeredView(shared, own), before?.whole) });
   }
   return asked;
+}
+
+/** Lists that many proxies share are long, and seldom differ from the former ones in more than a few places. */
+function viewAfter(former: AskedView | undefined, resources: readonly TranslatedResource[], encode: (resource: TranslatedResource) => EncodedResource): View {
+  return (former && replacedView(former.shared, former.sharedResources, resources, encode)) ?? viewOf(resources, encode);
 }
 
 function afterFormer(view: View, former: View | undefined): View {

@@ -35,6 +35,26 @@ export function viewOf(resources: readonly TranslatedResource[], encode: (resour
   return view;
 }
 
+/** The view of `now`, which lists resources of the same names as `former`, of which `view` is the view; undefined where the names are others. */
+export function replacedView(
+  view: View,
+  former: readonly TranslatedResource[],
+  now: readonly TranslatedResource[],
+  encode: (resource: TranslatedResource) => EncodedResource,
+): View | undefined {
+  if (former.length !== now.length) return undefined;
+  const changed = new Map<XdsType, Map<string, EncodedResource>>();
+  for (const [index, resource] of now.entries()) {
+    const before = former[index];
+    if (resource === before) continue;
+    if (before === undefined || before.type !== resource.type || before.name !== resource.name) return undefined;
+    const names = changed.get(resource.type) ?? new Map(ofType(view, resource.type));
+    changed.set(resource.type, names);
+    names.set(resource.name, encode(resource));
+  }
+  return changed.size === 0 ? view : new Map([...view, ...changed]);
+}
+
 /** One proxy's own resources on top of those that it shares. Throws as {@link viewOf} does. */
 export function layeredView(shared: View, own: View): View {
   for (const [type, names] of own) {

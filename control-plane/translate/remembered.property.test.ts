@@ -3,8 +3,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { buildMesh } from "../mesh/build.ts";
 import type { Instance } from "../mesh/instance.ts";
-import type { Mesh } from "../mesh/mesh.ts";
-import { shareMembers, shareMesh } from "../mesh/share-structure.ts";
+import type { Mesh, MeshInput } from "../mesh/mesh.ts";
+import { shareMembers } from "../mesh/share-structure.ts";
 import { type ParsedFile, parseFile } from "../source/parse-file.ts";
 import { deployment } from "../test/mesh-of.ts";
 import { wiredMesh } from "../test/wired-mesh.ts";
@@ -126,7 +126,7 @@ spec: {outboundTrafficPolicy: {mode: ${mode}}}
 const PARSED = new Map<string, ParsedFile>();
 
 /** A mesh as the control plane makes it: files that are as they were are not parsed again, instances and proxies are the same objects. */
-function meshFor(what: Written, former?: Mesh): Mesh {
+function meshInputFor(what: Written, former?: Mesh): MeshInput {
   const change = (instance: Instance): Instance => ({ ...instance, ready: !what.unready.includes(instance.name) });
   const texts = filesOf(what);
   const wired = wiredMesh(texts.join(""), { httpProxy: true, change });
@@ -139,7 +139,11 @@ function meshFor(what: Written, former?: Mesh): Mesh {
   const { resources } = effectiveResources(new Map(files), { version: 1, resources: [], settled: [] });
   const instances = shareMembers(former?.instances ?? [], wired.instances, ({ name }) => name);
   const proxies = shareMembers(former?.proxies ?? [], wired.proxies, ({ id }) => id);
-  return buildMesh({ resources, instances, proxies, domain: wired.domain });
+  return { resources, instances, proxies, domain: wired.domain };
+}
+
+function meshFor(what: Written): Mesh {
+  return buildMesh(meshInputFor(what));
 }
 
 const FILTER = { wasm: new Uint8Array([1]), generationOf: () => 0 };
@@ -162,8 +166,10 @@ describe("a translation with the memory of the former one", () => {
         let memory: TranslationMemory = translate(mesh, { filter: FILTER }).memory;
         for (const [member, other] of changes) {
           what = { ...what, [member]: other[member] };
-          const fresh = meshFor(what, mesh);
-          mesh = shareMesh(mesh, fresh);
+          const input = meshInputFor(what, mesh);
+          const fresh = buildMesh(input);
+          mesh = buildMesh(input, mesh);
+          expect(mesh.diagnostics).toEqual(fresh.diagnostics);
           const remembered = translate(mesh, { filter: FILTER, former: memory });
           memory = remembered.memory;
           expect(printed(remembered)).toEqual(printed(translate(fresh, { filter: FILTER })));

@@ -117,8 +117,18 @@ function recallSlot(remembered: RememberedResource | undefined): readonly Served
 
 function declaredBy(served: readonly Served[]): Declared {
   const rules = served.flatMap(({ resource, remembered }) => (resource.kind === "DestinationRule" ? [{ rule: resource, remembered }] : []));
-  return new Map(rules.flatMap(({ rule, remembered }) => subsetsOf(rule, remembered)));
+  return new Map(
+    rules.flatMap(({ rule, remembered }) => {
+      const known = SUBSETS.get(remembered);
+      if (known?.rule === rule) return known.subsets;
+      const subsets = subsetsOf(rule, remembered);
+      SUBSETS.set(remembered, { rule, subsets });
+      return subsets;
+    }),
+  );
 }
+
+const SUBSETS = new WeakMap<RememberedResource, { readonly rule: DestinationRule; readonly subsets: ReturnType<typeof subsetsOf> }>();
 
 function subsetsOf(rule: DestinationRule, remembered: RememberedResource): readonly (readonly [string, { rule: RememberedResource; subset: Json }])[] {
   const documents = mapOf(mapOf(remembered.document).spec).subsets;
@@ -131,8 +141,13 @@ function subsetsOf(rule: DestinationRule, remembered: RememberedResource): reado
 
 /** Subsets that requests and connections are sent to: of several destinations those with a weight, of one that one. */
 function references(service: VirtualService): readonly Reference[] {
-  return routesOf(service).flatMap((route) => route.references);
+  const known = REFERENCES.get(service) ?? routesOf(service).flatMap((route) => route.references);
+  REFERENCES.set(service, known);
+  return known;
 }
+
+/** A resource is looked at again at each change of another. */
+const REFERENCES = new WeakMap<VirtualService, readonly Reference[]>();
 
 /** Whether some route has no destination whose subset, if it names one, is declared: it would answer 503 to everything. */
 function leadsNowhere(service: VirtualService, isDeclared: (name: string) => boolean): boolean {

@@ -12,7 +12,7 @@ export interface Line {
 }
 
 /** Clusters and endpoints are sent in pieces, so that a first sync to many slow proxies does not sit in memory. Nothing serves before routes come. */
-const PIECE_BYTES = 1_048_576;
+const PIECE_BYTES = 262_144;
 const SENT_IN_PIECES: ReadonlySet<XdsType> = new Set(["cluster", "endpoint"]);
 
 /** The lines of the next response of this type; empty when nothing may be sent now. */
@@ -30,17 +30,23 @@ export function compose(stream: StreamState, type: XdsType, nowMs: number): read
   }
   const names = [...new Set([...wanted, ...gone, ...subscription.owed])];
   if (type === "virtualHost") return linesForHosts(stream, names, nowMs);
-  const lines = linesFor(stream, type, names, nowMs);
-  return SENT_IN_PIECES.has(type) ? firstPiece(lines) : lines;
+  return linesFor(stream, type, names, nowMs, SENT_IN_PIECES.has(type) ? PIECE_BYTES : Number.POSITIVE_INFINITY);
 }
 
-function linesFor(stream: StreamState, type: XdsType, names: readonly string[], nowMs: number): readonly Line[] {
-  return names.flatMap((name) => {
-    const resource = targetOf(stream, type).get(name);
+function linesFor(stream: StreamState, type: XdsType, names: readonly string[], nowMs: number, mostBytes = Number.POSITIVE_INFINITY): readonly Line[] {
+  const target = targetOf(stream, type);
+  const lines: Line[] = [];
+  let sizeBytes = 0;
+  for (const name of names) {
+    if (sizeBytes >= mostBytes) break;
+    const resource = target.get(name);
     const present = resource !== undefined && !(type === "virtualHost" && hasDroppedRoute(stream, routeConfigurationOf(name)));
     const line = present ? additionOf(stream, resource) : removalOf(stream, type, name, nowMs);
-    return line === undefined ? [] : [line];
-  });
+    if (line === undefined) continue;
+    lines.push(line);
+    sizeBytes += line.resource?.bytes.length ?? 0;
+  }
+  return lines;
 }
 
 /** A domain may move from one host to another, which Envoy takes only within one response: the hosts of a route configuration go together or not at all. */
@@ -134,14 +140,4 @@ function expandRouteSubscriptions(stream: StreamState): void {
     owed.delete(name);
     for (const host of targetOf(stream, "virtualHost").keys()) if (routeConfigurationOf(host) === name) owed.add(host);
   }
-}
-
-function firstPiece(lines: readonly Line[]): readonly Line[] {
-  let bytes = 0;
-  const end = lines.findIndex(({ resource }) => {
-    const full = bytes >= PIECE_BYTES;
-    bytes += resource?.bytes.length ?? 0;
-    return full;
-  });
-  return end < 0 ? lines : lines.slice(0, end);
 }
