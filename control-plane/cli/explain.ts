@@ -5,11 +5,9 @@ import type { Origin } from "../model/diagnostic.ts";
 import type { Action } from "../simulate/act.ts";
 import type { Simulation } from "../simulate/simulate.ts";
 import type { PassedOver } from "../what-if/passed.ts";
-import { liveAuthorization } from "./authorization-live.ts";
 import { type ClusterEndpoint, endpointsOf, zoneShares } from "./cluster-endpoints.ts";
 import { CommandError, EXIT } from "./command-error.ts";
 import { type Explanation, explainAnswer, type FilterAnswer, parseFilterAnswer } from "./explain-answer.ts";
-import type { AuthorizationStep } from "./explain-authorization.ts";
 import { type Asker, type ChosenListener, chooseListener, type ExplainedRequest, findAsker, parseRequest } from "./explain-request.ts";
 import { explainText } from "./explain-text.ts";
 import { findRunningMesh } from "./running-mesh.ts";
@@ -23,8 +21,6 @@ export interface ExplainOptions {
   readonly namespace?: string;
   readonly output: string;
   readonly dir?: string;
-  /** Of a token that holds and comes with the request. */
-  readonly claims?: Readonly<Record<string, unknown>>;
 }
 
 /** What `-o json` prints: the filter's own answer, and what follows from it. Shares are in percent. */
@@ -39,10 +35,6 @@ export type ExplainReport = FilterAnswer &
     /** What the priorities of the chosen cluster amount to now. */
     readonly zoneShares: ReturnType<typeof zoneShares>;
     readonly notes: readonly string[];
-    /** Who lets the request in, at each place on its way; empty where nobody is asked. */
-    readonly authorization: readonly AuthorizationStep[];
-    /** Off-line only: where the policies' rules are written, by `namespace/policy/rule`. */
-    readonly ruleOrigins?: Readonly<Record<string, Origin>>;
     /** Off-line only: where the route stands in the YAML, the routes that did not take the request, and what the one that did does with it. */
     readonly origin?: Origin;
     readonly routeConfiguration?: string;
@@ -93,10 +85,6 @@ async function explainLive(asked: ExplainedRequest, options: ExplainOptions): Pr
   const answer = await askListener(asker, listener, asked);
   const explanation = explainAnswer(answer);
   const endpoints = explanation.chosenCluster === undefined ? undefined : await askEndpoints(asker, explanation.chosenCluster);
-  const authorization = await liveAuthorization(
-    { asker, listener, asked, ready, route: answer.route, cluster: explanation.chosenCluster, claims: options.claims },
-    ask,
-  );
   const instanceAt = new Map(ready.workloads.map(({ address, instance }) => [address, instance]));
   const named = endpoints?.map((endpoint) => {
     const instance = instanceAt.get(endpoint.address.replace(/:\d+$/, ""));
@@ -111,7 +99,6 @@ async function explainLive(asked: ExplainedRequest, options: ExplainOptions): Pr
     listener: { name: listener.name, url: listener.url, explain: listener.explain },
     endpoints: named ?? null,
     zoneShares: zoneShares(endpoints ?? []),
-    authorization,
     notes: [...asker.notes, ...listener.notes, ...notesOn(asked, answer)],
   };
 }

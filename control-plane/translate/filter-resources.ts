@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { TypedExtensionConfigSchema } from "../gen/envoy/config/core/v3/extension_pb.js";
+import { FilterConfigSchema } from "../gen/envoy/config/route/v3/route_components_pb.js";
 import { HeaderMutationSchema } from "../gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js";
 import { WasmSchema } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.js";
 import type { HttpFilterSchema } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
@@ -64,11 +65,26 @@ export function createFilterResources({ wasm, test }: FilterOptions): (generatio
 }
 
 /** Off, except on routes that name it. While the filter has not come, one that does nothing stands in: Envoy then draws by weight. */
-export const DECIDING_FILTER: HttpFilterInit = {
-  name: FILTER,
-  disabled: true,
-  configType: { case: "configDiscovery", value: { configSource: ADS, typeUrls: [NOTHING_TYPE, WASM_TYPE], defaultConfig: packAny(HeaderMutationSchema, {}) } },
-};
+export const DECIDING_FILTER: HttpFilterInit = { ...decidingFilter(), disabled: true };
+
+/**
+ * The same where hosts are asked for on demand: whether a filter is on is settled before the route of a request to a new host is known, so it is on, and
+ * {@link FILTER_OFF} takes it away from hosts that are known.
+ */
+export const DECIDING_FILTER_ON_DEMAND: HttpFilterInit = decidingFilter();
+
+/** For a virtual host's `typed_per_filter_config`: its routes are without the filter, but for those that name it. */
+export const FILTER_OFF = { [FILTER]: packAny(FilterConfigSchema, { disabled: true }) };
+
+function decidingFilter(): HttpFilterInit {
+  return {
+    name: FILTER,
+    configType: {
+      case: "configDiscovery",
+      value: { configSource: ADS, typeUrls: [NOTHING_TYPE, WASM_TYPE], defaultConfig: packAny(HeaderMutationSchema, {}) },
+    },
+  };
+}
 
 /** On for every request; while it has not come, Envoy answers 500. */
 export const EXPLAINING_FILTER: HttpFilterInit = {

@@ -26,7 +26,7 @@ import { CORS_FILTER } from "./cors.ts";
 import { duration } from "./duration.ts";
 import { FAULT_FILTER } from "./faults.ts";
 import { filterDeathLog } from "./filter-deaths.ts";
-import { DECIDING_FILTER, EXPLAINING_FILTER } from "./filter-resources.ts";
+import { DECIDING_FILTER, DECIDING_FILTER_ON_DEMAND, EXPLAINING_FILTER } from "./filter-resources.ts";
 import type { Init } from "./init.ts";
 import { isOnDemandRoute, RETRY_MARKER_HEADER } from "./names.ts";
 import { PASS_THROUGH_FILTER } from "./pass-through.ts";
@@ -145,7 +145,7 @@ const KINDS = {
     httpProtocolOptions: { allowAbsoluteUrl: true },
     streamIdleTimeout: duration(ON_DEMAND_WAIT_MS),
     localReplyConfig: ON_DEMAND_REPLIES,
-    httpFilters: [ON_DEMAND, CORS, FAULTS, DECIDING_FILTER, PASS_THROUGH_FILTER, ROUTER],
+    httpFilters: [ON_DEMAND, CORS, FAULTS, DECIDING_FILTER_ON_DEMAND, PASS_THROUGH_FILTER, ROUTER],
     accessLog: [filterDeathLog()],
   }),
   gateway: encodeKind({

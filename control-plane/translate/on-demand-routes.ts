@@ -7,6 +7,7 @@ import type { Mesh } from "../mesh/mesh.ts";
 import { scopeOf } from "../mesh/scope.ts";
 import { isHttp } from "../mesh/services.ts";
 import { duration } from "./duration.ts";
+import { FILTER_OFF } from "./filter-resources.ts";
 import type { RouteInit } from "./forward.ts";
 import { proxiedRoutes } from "./http-proxy-routes.ts";
 import { httpPorts, type NameLookup, type NameTarget } from "./name-lookup.ts";
@@ -65,7 +66,8 @@ export function calledHostRoutes(mesh: Mesh, virtualServices: VirtualServiceInde
   const { mode } = scopeOf(mesh, proxy).outboundTrafficPolicy;
   const set = targetRoutes(mesh, virtualServices, proxy, target, mode);
   const needs = target.kind === "unknown" && mode === "ALLOW_ANY" ? [`cluster/${PASSTHROUGH_CLUSTER}`] : [];
-  return virtualHost(asked.route, { name, domains: [domainOf(asked.authority)], routes: closed(set.routes) }, set, needs);
+  const init = { name, domains: [domainOf(asked.authority)], routes: closed(set.routes), typedPerFilterConfig: FILTER_OFF };
+  return virtualHost(asked.route, init, set, needs);
 }
 
 /** A client may write an asterisk into its Host header, which must not become a domain that other names match: such a name gets a host that nobody reaches. */

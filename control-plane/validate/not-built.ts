@@ -73,7 +73,6 @@ const KINDS: readonly NotBuilt[] = (
 ).map(([kind, instead, alternative]) => ({ kind, path: [], instead, ...(alternative === undefined ? {} : { alternative }) }));
 
 const MESH_CONFIG: readonly NotBuilt[] = [
-  { kind: "MeshConfig", path: ["spec", "scope"], instead: "proxies learn of every host that they may call", unless: (value) => value === "all" },
   { kind: "MeshConfig", path: ["spec", "extensionProviders", "*"], instead: IGNORED, unless: isAuthorizer },
   { kind: "MeshConfig", path: ["spec", "defaultProviders"], instead: IGNORED },
 ];

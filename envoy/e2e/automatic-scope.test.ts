@@ -250,8 +250,33 @@ describe("a proxy of automatic scope", () => {
     expect((await get(mesh.callers[0], "s0")).status).toBe(200);
   });
 
+  it("decides already about the first request to a host", async () => {
+    const users = Array.from({ length: 12 }, (_, user) => `user-${user}`);
+    const versions = (prefix: string) =>
+      users
+        .map(
+          (_, index) => `---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: sticky-${prefix}-${index}, annotations: {weft.mesh/sticky: "header:x-user", weft.mesh/sticky-group: everyone}}
+spec: {hosts: [${prefix}-${index}.sticky.example], http: [{route: [{destination: {host: s33}, weight: 50}, {destination: {host: s34}, weight: 50}]}]}
+`,
+        )
+        .join("");
+    await mesh.publish(withUpstream(meshYaml("auto", { more: versions("new") })));
+    const place = async (user: string, index: number) =>
+      JSON.parse((await get(mesh.callers[0], `new-${index}.sticky.example`, "/x", { headers: { "x-user": user } })).body).at;
+    const first = await Promise.all(users.map(place));
+    const later = await Promise.all(users.map(place));
+    expect(first).toEqual(later);
+    expect(new Set(first).size).toBe(2);
+  });
+
   it("goes on with what was called while the control plane is away, says of the rest why it fails, and asks for it once it is back", async () => {
     const [caller] = mesh.callers;
+    // The limit on waiting for a host is none on the host's own time.
+    const slow = [get(caller, "s36", "/after/6500"), get(caller, "s0", "/after/6500")];
+    await until("both have their host", async () => (await names(caller)).includes("s36"));
     await mesh.stopControlPlane();
     expect((await get(caller, "s0")).status).toBe(200);
     const failed = await get(caller, "s31");
@@ -263,6 +288,7 @@ describe("a proxy of automatic scope", () => {
     await mesh.startControlPlane();
     expect((await waiting).status).toBe(200);
     expect((await get(caller, "s31")).status).toBe(200);
+    expect((await Promise.all(slow)).map(({ status }) => status)).toEqual([200, 200]);
   });
 
   it.each([false, true])("is sent nothing by a control plane that was started again, also where that has forgotten what was called: %s", async (forget) => {

@@ -52,7 +52,9 @@ const WAIT_MS = 60_000;
 export async function startUpstream(): Promise<Upstream> {
   const sockets = new Set<Socket>();
   const server: Server = createServer((request, response) => {
-    void bodyOf(request).then((body) => {
+    void bodyOf(request).then(async (body) => {
+      const [, afterMs] = /^\/after\/(\d+)/.exec(request.url ?? "") ?? [];
+      if (afterMs !== undefined) await new Promise((resolve) => setTimeout(resolve, Number(afterMs)));
       response.end(JSON.stringify({ at: placeOf(request), host: request.headers.host, method: request.method, url: request.url, body }));
     });
   });
