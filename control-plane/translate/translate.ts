@@ -327,6 +327,6 @@ function gatewayResources(proxy: Proxy, tools: Tools): GroupedResources {
   collector.add(tools.filterResources(tools.generationOf(proxy.id)));
   return {
     resources: { proxyId: proxy.id, resources: collectAfter(undefined, collector.parts).resources },
-    shared: { resources: [], diagnostics: collector.diagnostics },
+    shared: { parts: [], resources: [], diagnostics: collector.diagnostics },
   };
 }
