@@ -26,7 +26,7 @@ export class ApiError extends Error {
   }
 }
 
-export type PatchKind = "merge" | "strategic-merge" | "apply";
+export type PatchKind = "merge" | "strategic-merge" | "json" | "apply";
 
 export interface Api {
   /** Rejects with an ApiError, or with the network's error. */

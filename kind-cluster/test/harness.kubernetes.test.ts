@@ -48,10 +48,7 @@ describe("a cluster for tests", () => {
     const [next] = await cluster.readyPods(1, { app: "order-history", zone: "b" });
     expect(next?.metadata.name).not.toBe(pod?.metadata.name);
     await until("the new address alone", async () => {
-      const { items } = await cluster.api.get<{ items: { endpoints: { addresses: string[] }[] | null }[] }>(
-        "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector=kubernetes.io/service-name=order-history",
-      );
-      const addresses = items.flatMap(({ endpoints }) => (endpoints ?? []).flatMap((endpoint) => endpoint.addresses));
+      const addresses = await cluster.readyAddresses("order-history");
       return addresses.length === 3 && addresses.includes(next?.status.podIP ?? "") ? true : undefined;
     });
   });

@@ -36,6 +36,13 @@ export function createImages(envoyBinary: string): (image: string) => Image {
     page: () => demo("blue-green", "page"),
     // Of Argo Rollouts' own manifests: something that answers at port 80, with the pod's name.
     nginx: () => ({ ...demo("blue-green", "color", { PORT: "80" }), user: 0 }),
+    // Of the tests' own meshes: says what reached it.
+    echo: (tag) => ({
+      files: { ...NODE, "/app/echo.mjs": join(ROOT, "envoy", "e2e", "meshes", "parity", "echo.mjs") },
+      entrypoint: ["/bin/sh", "-c", 'POD_NAME="$HOSTNAME" exec /usr/local/bin/node /app/echo.mjs'],
+      env: { PORT: "8080", POD_IP: "0.0.0.0", VERSION: tag },
+      user: NODE_USER,
+    }),
     envoy: () => envoy(envoyBinary),
     "weft-iptables": () => SHELL,
   };

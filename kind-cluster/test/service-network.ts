@@ -13,7 +13,8 @@ interface Service extends ApiObject {
   readonly spec: { readonly clusterIP?: string; readonly ports?: readonly { readonly name?: string; readonly port: number; readonly protocol: string }[] };
 }
 
-interface EndpointSlice extends ApiObject {
+/** What is read of one. */
+export interface EndpointSlice extends ApiObject {
   readonly metadata: ApiObject["metadata"] & { readonly namespace: string };
   readonly endpoints: readonly { readonly addresses: readonly string[]; readonly conditions?: { readonly ready?: boolean } }[] | null;
   readonly ports: readonly { readonly name?: string; readonly port?: number }[] | null;

@@ -14,20 +14,26 @@ import { type Kubelet, startKubelet } from "./kubelet/kubelet.ts";
 import type { NodeLabels, Pod } from "./kubelet/objects.ts";
 import type { PodLoadOptions } from "./load-client.ts";
 import { type PodLoad, startPodLoad } from "./pod-load.ts";
-import { SERVICE_RANGE, startServiceNetwork } from "./service-network.ts";
+import { type EndpointSlice, SERVICE_RANGE, startServiceNetwork } from "./service-network.ts";
 
 export interface TestCluster extends Cluster {
   readonly kubelet: Kubelet;
-  /** `kubectl apply`, of files or of a text. */
+  /** `kubectl apply` of a text. */
   readonly apply: (text: string, namespace?: string) => Promise<void>;
+  /** Files of a folder. */
+  readonly applyFiles: (folder: string, files: readonly string[]) => Promise<void>;
   /** Pods of a namespace whose labels are these, without those that are being deleted. */
   readonly pods: (labels: Readonly<Record<string, string>>, namespace?: string) => Promise<readonly Pod[]>;
   /** Awaits that so many pods with these labels are ready, and no others are there. */
   readonly readyPods: (count: number, labels: Readonly<Record<string, string>>, namespace?: string, timeoutMs?: number) => Promise<readonly Pod[]>;
+  /** Of a Service's endpoints that are ready. */
+  readonly readyAddresses: (service: string, namespace?: string) => Promise<readonly string[]>;
   /** What a container has written. */
   readonly log: (pod: Pod, container: string) => Promise<string>;
   /** One GET from a pod's network, with the pod's names and through its interception: `http://order-history:9090/`. */
   readonly ask: (pod: Pod, url: string, headers?: Readonly<Record<string, string>>) => Promise<PodResponse>;
+  /** Of `ip netns`. */
+  readonly networkNamespace: (pod: Pod) => string;
   readonly load: (pod: Pod, options: PodLoadOptions) => PodLoad;
 }
 
@@ -39,7 +45,8 @@ export interface PodResponse {
   readonly body?: string;
 }
 
-const CLIENT = fileURLToPath(new URL("../../envoy/e2e/ask-requests.mjs", import.meta.url));
+/** A program that sends requests from where it is started. */
+export const ASK_REQUESTS = fileURLToPath(new URL("../../envoy/e2e/ask-requests.mjs", import.meta.url));
 
 /** One node in each zone, as in kind.yaml. */
 export const NODES: readonly NodeLabels[] = ["a", "b", "c"].map((zone) => ({ name: `node-${zone}`, region: "ap-northeast-2", zone: `ap-northeast-2${zone}` }));
@@ -79,7 +86,12 @@ export async function startTestCluster({ nodes = NODES }: { readonly nodes?: rea
       apply: async (text, namespace = "default") => {
         await cluster.kubectl(["apply", "--server-side", "--force-conflicts", "-n", namespace, "-f", "-"], text);
       },
+      applyFiles: async (folder, files) => {
+        const args = files.flatMap((file) => ["-f", join(folder, file)]);
+        await cluster.kubectl(["apply", "--server-side", "--force-conflicts", "-n", "default", ...args]);
+      },
       pods,
+      networkNamespace,
       readyPods: (count, labels, namespace, timeoutMs = 60_000) =>
         until(
           `${count} ready pods with ${JSON.stringify(labels)}`,
@@ -90,10 +102,15 @@ export async function startTestCluster({ nodes = NODES }: { readonly nodes?: rea
           },
           timeoutMs,
         ),
+      readyAddresses: async (service, namespace = "default") => {
+        const path = `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices?labelSelector=kubernetes.io/service-name=${service}`;
+        const { items } = await cluster.api.get<{ items: EndpointSlice[] }>(path);
+        return items.flatMap((slice) => slice.endpoints ?? []).flatMap(({ addresses, conditions }) => (conditions?.ready === false ? [] : addresses));
+      },
       log: ({ metadata: { namespace, name } }, container) => readFile(join(kubelet.folder, "logs", `${namespace}_${name}_${container}.log`), "utf8"),
       ask: async (pod, url, headers = {}) => {
         const answers: PodResponse[] = JSON.parse(
-          await runTool("ip", ["netns", "exec", networkNamespace(pod), process.execPath, CLIENT], JSON.stringify([{ url, headers, withHeaders: true }])),
+          await runTool("ip", ["netns", "exec", networkNamespace(pod), process.execPath, ASK_REQUESTS], JSON.stringify([{ url, headers, withHeaders: true }])),
         );
         return answers[0] ?? {};
       },

@@ -27,6 +27,8 @@ export interface Kubelet {
   readonly folder: string;
   /** Sends a signal to a container's processes. */
   readonly signal: (pod: Pod, container: string, signal: NodeJS.Signals) => void;
+  /** Makes a container not ready whatever its probe says, and lets the probe count again. */
+  readonly setReady: (pod: Pod, container: string, counts: boolean) => void;
   /** Cuts a node's power: its pods are dead at once, and nobody says so to the API server. */
   readonly failNode: (name: string) => Promise<void>;
   readonly close: () => Promise<void>;
@@ -96,6 +98,7 @@ export async function startKubelet({ nodes, renewMs = 1_000, ...options }: Kubel
   return {
     folder,
     signal: (pod, container, signal) => running.get(pod.metadata.uid)?.pod.signal(container, signal),
+    setReady: (pod, container, counts) => running.get(pod.metadata.uid)?.pod.setReady(container, counts),
     failNode: async (name) => {
       alive.delete(name);
       await vanish([...running].filter(([, { node }]) => node === name));

@@ -28,6 +28,8 @@ export interface PodPlace {
 export interface RunningPod {
   /** To a container's processes; nothing where it does not run. */
   readonly signal: (container: string, signal: NodeJS.Signals) => void;
+  /** Whether a container's readiness counts: without it, the container is not ready whatever its probe says. */
+  readonly setReady: (container: string, counts: boolean) => void;
   /** Ends the pod as its deletion says, then removes the object. */
   readonly terminate: (graceSeconds: number) => Promise<void>;
   /** Ends everything at once and says nothing to the API server: the node is gone, or the object is. */
@@ -41,6 +43,7 @@ interface Slot {
   probing: AbortController;
   started: boolean;
   ready: boolean;
+  readinessCounts: boolean;
   restarts: number;
   startedAt: string;
   exitCode?: number;
@@ -98,7 +101,7 @@ export function startPod(place: PodPlace, bound: Pod, index: number): RunningPod
     return { type, status, lastTransitionTime: transitions.get(type)?.at };
   };
   const statusNow = () => {
-    const ready = initialized && slots.every((slot) => slot.ready || (inits.includes(slot) && !slot.isSidecar));
+    const ready = initialized && slots.every((slot) => (slot.ready && slot.readinessCounts) || (inits.includes(slot) && !slot.isSidecar));
     const over = mains.every(({ exitCode, running }) => exitCode !== undefined && running === undefined) && pod.spec.restartPolicy !== "Always";
     const phase = over ? (mains.every(({ exitCode }) => exitCode === 0) ? "Succeeded" : "Failed") : initialized ? "Running" : "Pending";
     const conditions = [condition("Initialized", initialized), condition("ContainersReady", ready), condition("Ready", ready)];
@@ -222,10 +225,17 @@ export function startPod(place: PodPlace, bound: Pod, index: number): RunningPod
     if (hook !== undefined && running !== undefined) await act(hook, container, running, podIP, 60_000).catch(() => undefined);
   };
 
+  const slotNamed = (container: string): Slot => {
+    const found = slots.find((slot) => slot.container.name === container);
+    if (found === undefined) throw new Error(`pod ${name} has no container ${container}`);
+    return found;
+  };
+
   const begun = run().catch((error: Error) => process.stderr.write(`pod ${namespace}/${name}: ${error.message}\n`));
   let ending: Promise<void> | undefined;
   return {
-    signal: (container, signal) => slots.find((slot) => slot.container.name === container)?.running?.kill(signal),
+    signal: (container, signal) => slotNamed(container).running?.kill(signal),
+    setReady: (container, readinessCounts) => report(slotNamed(container), { readinessCounts }),
     terminate: (graceSeconds) => {
       terminating = true;
       ending ??= Promise.race([stopInOrder(), sleep(graceSeconds * 1_000, undefined, { ref: false })])
@@ -247,17 +257,27 @@ export function startPod(place: PodPlace, bound: Pod, index: number): RunningPod
 }
 
 function createSlot(container: Container, isSidecar: boolean): Slot {
-  return { container, isSidecar, probing: new AbortController(), started: false, ready: false, restarts: 0, startedAt: now(), waiting: "ContainerCreating" };
+  return {
+    container,
+    isSidecar,
+    probing: new AbortController(),
+    started: false,
+    ready: false,
+    readinessCounts: true,
+    restarts: 0,
+    startedAt: now(),
+    waiting: "ContainerCreating",
+  };
 }
 
-function containerStatus({ container, running, started, ready, restarts, startedAt, exitCode, waiting, isSidecar }: Slot): object {
+function containerStatus({ container, running, started, ready, readinessCounts, restarts, startedAt, exitCode, waiting, isSidecar }: Slot): object {
   const state =
     running !== undefined
       ? { running: { startedAt }, waiting: null, terminated: null }
       : exitCode !== undefined
         ? { terminated: { exitCode, startedAt, finishedAt: now() }, running: null, waiting: null }
         : { waiting: { reason: "ContainerCreating", message: waiting }, running: null, terminated: null };
-  const isReady = isSidecar || running !== undefined ? ready : exitCode === 0;
+  const isReady = isSidecar || running !== undefined ? ready && readinessCounts : exitCode === 0;
   return { name: container.name, image: container.image, imageID: container.image, ready: isReady, started, restartCount: restarts, state };
 }
 
