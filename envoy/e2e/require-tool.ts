@@ -5,6 +5,7 @@ import { delimiter, join } from "node:path";
 const TOOLS = {
   wrk: { variable: "WRK", install: "apt-get install wrk" },
   chromium: { variable: "CHROMIUM", install: "apt-get install chromium" },
+  prometheus: { variable: "PROMETHEUS", install: "apt-get install prometheus" },
 } as const;
 
 export type ToolName = keyof typeof TOOLS;
