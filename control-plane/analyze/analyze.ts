@@ -32,7 +32,14 @@ export interface AnalysisOptions {
 
 /** All findings in files (path to text), sorted by place. */
 export function analyze(files: ReadonlyMap<string, string>, options: AnalysisOptions): readonly AnalyzedDiagnostic[] {
-  const parsed = [...files].map(([file, text]) => parseFile(file, text));
+  return analyzeParsed(
+    [...files].map(([file, text]) => parseFile(file, text)),
+    options,
+  );
+}
+
+/** The same for files that are read already. */
+export function analyzeParsed(parsed: readonly ParsedFile[], options: AnalysisOptions): readonly AnalyzedDiagnostic[] {
   const documents = parsed.flatMap(rawDocuments);
   const resources = parsed.flatMap((file) => [...file.resources, ...file.broken.flatMap(({ meant }) => meant ?? [])]);
   const own = [...parsed.flatMap(({ diagnostics }) => diagnostics), ...validate(resources), ...(options.meshDiagnostics?.(parsed) ?? [])];
