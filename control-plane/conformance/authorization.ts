@@ -143,9 +143,12 @@ const SERVICE = {
   spec: { selector: { app: "authz" }, ports: [{ name: "grpc", port: 9000 }] },
 };
 
-/** Our filters for a case. */
-export function filtersOf({ transport, policies, settings }: AuthorizationCase): readonly (HttpFilterInit | NetworkFilterInit)[] {
-  const meshConfig = { apiVersion: "weft.mesh/v1alpha1", kind: "MeshConfig", metadata: { name: "default" }, spec: settings };
+/** Our filters for a case: with `istio` as they are under `defaults: istio`, which leaves out what Weft refuses beyond that. */
+export function filtersOf(
+  { transport, policies, settings }: AuthorizationCase,
+  defaults: "istio" | "weft" = "istio",
+): readonly (HttpFilterInit | NetworkFilterInit)[] {
+  const meshConfig = { apiVersion: "weft.mesh/v1alpha1", kind: "MeshConfig", metadata: { name: "default" }, spec: { ...settings, defaults } };
   const written = parseAllDocuments(policies)
     .map((document): unknown => document.toJS())
     .filter((value) => value !== null);

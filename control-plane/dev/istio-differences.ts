@@ -51,6 +51,18 @@ export const DIFFERENCES: readonly Difference[] = [
   { kind: "Sidecar", field: "ingress[].tls.credentialNames", standing: "refused", note: NO_MEANING },
   { kind: "Sidecar", field: "ingress[].tls.tlsCertificates", standing: "refused", note: NO_MEANING },
   {
+    kind: "AuthorizationPolicy",
+    field: "rules[].to[].operation.paths",
+    standing: "differs",
+    note: "what a DENY or CUSTOM policy names is meant in any case of letters and with any path parameters (`/Admin;x=1`); `defaults: istio` compares as Istio does",
+  },
+  {
+    kind: "AuthorizationPolicy",
+    field: "rules[].to[].operation.notPaths",
+    standing: "differs",
+    note: "what an ALLOW policy excepts is excepted in any case of letters and with any path parameters; `defaults: istio` compares as Istio does",
+  },
+  {
     kind: "RequestAuthentication",
     field: "jwtRules[].presence",
     standing: "differs",

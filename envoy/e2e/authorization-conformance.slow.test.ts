@@ -12,6 +12,7 @@ import { HttpFilterSchema } from "../../control-plane/gen/envoy/extensions/filte
 import { RBACSchema as NetworkRbacSchema } from "../../control-plane/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
 import { UriTemplateMatchConfigSchema } from "../../control-plane/gen/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js";
 import { type Probe, probesOf, type VariedProbe } from "./authorization-probes.ts";
+import { createSimulation } from "./authorization-simulated.ts";
 import { type Side, type Target, targetsOf } from "./authorization-targets.ts";
 import { createTestAuthority, isEchoed, openPeer, type PeerConnection, proxyHeader, requestOn, type TestAuthority } from "./peers.ts";
 import { type StaticEnvoy, startStaticEnvoy } from "./static-envoy.ts";
@@ -34,7 +35,13 @@ function sendable(text: string): string {
     .replaceAll(/\b\d{1,3}\.(\d{1,3}\.\d{1,3}\.\d{1,3})\b/g, "127.$1");
 }
 
-const cases = authorizationCases(sendable).map((given) => ({ given, targets: targetsOfCase(given), probes: probesOf(given.policies) }));
+const cases = authorizationCases(sendable).map((given) => ({
+  given,
+  targets: targetsOfCase(given),
+  probes: probesOf(given.policies),
+  simulated: createSimulation(given),
+  hardened: createSimulation(given, "weft"),
+}));
 const signing = await generateKeyPair("ES256");
 const tokens = new Map<string, Promise<string>>();
 let authority: TestAuthority;
@@ -49,24 +56,39 @@ beforeAll(async () => {
 afterAll(() => envoy?.close());
 
 describe("authorization on a real Envoy (needs conformance data)", () => {
-  const counts = { decisions: 0, allowed: 0, refused: 0 };
+  const counts = { decisions: 0, allowed: 0, refused: 0, simulated: 0, unknown: 0, hardened: 0 };
 
   it.skipIf(!hasAuthorizationData).each(cases)(
     "decides as Istio's filters do: $given.name",
-    async ({ given, targets, probes }) => {
+    async ({ given, targets, probes, simulated, hardened }) => {
       const disagreements: object[] = [];
+      const wholeCase = targets.find(({ facets }) => facets.size === 0)?.id;
       for (const group of byConnection(given, probes)) {
         for (const { target, probe, istio, weft } of await decisionsOf(given, targets, group)) {
           counts.decisions += 1;
           if (istio === "allowed") counts.allowed += 1;
           if (istio === "refused") counts.refused += 1;
           if (istio !== weft) disagreements.push({ target, probe, istio, weft });
+          if (target !== wholeCase || (weft !== "allowed" && weft !== "refused")) continue;
+          const [said, strict] = [simulated(probe), hardened(probe)];
+          counts[said === undefined ? "unknown" : "simulated"] += 1;
+          if (said !== undefined && said !== weft) disagreements.push({ target, probe, weft, simulated: said });
+          // Weft's own defaults refuse more, and for the spelling of a path alone.
+          if (strict !== said) counts.hardened += 1;
+          if (strict !== said && strict !== "refused") disagreements.push({ target, probe, weft, hardened: strict });
         }
       }
       expect(disagreements).toEqual([]);
     },
     300_000,
   );
+
+  it.skipIf(!hasAuthorizationData)("has simulated hundreds of decisions about whole cases as Envoy makes them", () => {
+    const { simulated, unknown, hardened } = counts;
+    process.stdout.write(`authorization: ${simulated} decisions simulated, ${unknown} not known, ${hardened} refused by Weft's own defaults alone\n`);
+    expect(simulated).toBeGreaterThan(500);
+    expect(unknown).toBeLessThan(simulated / 10);
+  });
 
   it.skipIf(!hasAuthorizationData)("has compared thousands of decisions of both kinds", () => {
     process.stdout.write(`authorization: ${counts.decisions} decisions compared, ${counts.allowed} to allow and ${counts.refused} to refuse\n`);

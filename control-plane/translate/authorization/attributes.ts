@@ -11,6 +11,7 @@ import {
   listValue,
   type MetadataMatcherInit,
   metadataMatcher,
+  pathInAnySpelling,
   pathTemplate,
   prefix,
   quoteRegex,
@@ -34,6 +35,8 @@ export interface RulePlace {
   readonly trustDomains: TrustDomains;
   /** The port that the policy's author knows, and where it is bound: they differ for privileged ports on a developer's machine. */
   readonly port?: { readonly known: number; readonly bound: number };
+  /** `any`: a path is meant in every spelling that a program may take for the same; see {@link pathInAnySpelling}. */
+  readonly spelling?: "exact" | "any";
 }
 
 /** The matches of an attribute's values; an undefined one stands for a value that nothing here can be matched by. */
@@ -111,10 +114,12 @@ export const PERMISSION_ATTRIBUTES = {
   host: onlyHttp(each<PermissionInit>((value) => ({ rule: { case: "header", value: headerMatcher(":authority", value, true) } }))),
   method: onlyHttp(each<PermissionInit>((value) => ({ rule: { case: "header", value: headerMatcher(":method", value) } }))),
   path: onlyHttp(
-    each<PermissionInit>((value) =>
-      value.includes("{*}") || value.includes("{**}")
-        ? { rule: { case: "uriTemplate", value: pathTemplate(value) } }
-        : { rule: { case: "urlPath", value: { rule: { case: "path", value: stringMatcher(value) } } } },
+    each<PermissionInit>((value, { spelling }) =>
+      spelling === "any" && value !== "*"
+        ? { rule: { case: "urlPath", value: { rule: { case: "path", value: pathInAnySpelling(value) } } } }
+        : value.includes("{*}") || value.includes("{**}")
+          ? { rule: { case: "uriTemplate", value: pathTemplate(value) } }
+          : { rule: { case: "urlPath", value: { rule: { case: "path", value: stringMatcher(value) } } } },
     ),
   ),
 } as const;

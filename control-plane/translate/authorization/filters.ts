@@ -166,7 +166,9 @@ function ruleSet<Filter>(
   const named = policies.flatMap(({ namespace, name, spec }): readonly [string, PolicyInit][] => {
     const ruleName = (index: number): string => `${prefix}ns[${namespace}]-policy[${name}]-rule[${index}]${suffix}`;
     if (spec.rules.length === 0) return [[ruleName(0), NEVER]];
-    const place: RulePlace = { transport: wrapping.transport, namespace, trustDomains: [settings.trustDomain, ...settings.trustDomainAliases], port };
+    const trustDomains: RulePlace["trustDomains"] = [settings.trustDomain, ...settings.trustDomainAliases];
+    const spelling = settings.defaults === "istio" ? "exact" : "any";
+    const place: RulePlace = { transport: wrapping.transport, namespace, trustDomains, port, spelling };
     return spec.rules.flatMap((rule, index): readonly [string, PolicyInit][] => {
       const policy = rulePolicy(rule, action === RBAC_Action.ALLOW ? "allow" : "other", place);
       return policy === undefined ? [] : [[ruleName(index), policy]];

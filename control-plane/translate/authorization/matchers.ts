@@ -55,6 +55,21 @@ export function pathTemplate(value: string): Init<typeof TypedExtensionConfigSch
   return { name: "uri-template", typedConfig: packAny(UriTemplateMatchConfigSchema, { pathTemplate: template }) };
 }
 
+/**
+ * A path as programs read it that know no case, or that take path parameters (`/admin;x=1/keys`) off before they decide: to HTTP these are other paths, and Envoy
+ * has no setting that makes them one. Templates as in {@link pathTemplate}.
+ */
+export function pathInAnySpelling(value: string): StringMatcherInit {
+  const parts = value.split(/(\{\*\*\}|\{\*\}|^\*|\*$)/).map((part) => {
+    if (part === "{*}") return "[^/]+";
+    return part === "{**}" || part === "*" ? ".*" : quoteRegex(part).replace(/\//g, `${PARAMETERS}(?:/;[^/]*)*/`);
+  });
+  return regex(`(?i)${parts.join("")}${value.endsWith("*") ? "" : PARAMETERS}`);
+}
+
+/** RFC 3986, 3.3: what follows a semicolon in a segment belongs to the segment's parameters. */
+const PARAMETERS = "(?:;[^/]*)?";
+
 /** Metadata that another filter left, at a path of keys. Several values: any of them. */
 export function metadataMatcher(filter: string, keys: readonly string[], values: readonly ValueMatcherInit[]): MetadataMatcherInit {
   return { filter, path: keys.map((key) => ({ segment: { case: "key", value: key } }) as const), value: anyOf(values) };

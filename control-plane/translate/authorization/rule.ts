@@ -78,14 +78,19 @@ export function rulePolicy(rule: AuthorizationRule, effect: RuleEffect, place: R
 function conjunction<Match>(clauses: readonly Clause<Match>[], words: Words<Match>, effect: RuleEffect, place: RulePlace): Match | undefined {
   const terms: Match[] = [];
   for (const { attribute, values, notValues } of clauses) {
-    const wanted = attribute.matches(values, place);
-    const unwanted = attribute.matches(notValues, place);
+    const wanted = attribute.matches(values, effect === "allow" ? exactly(place) : place);
+    const unwanted = attribute.matches(notValues, effect === "allow" ? place : exactly(place));
     if (effect === "allow" && (wanted.includes(undefined) || unwanted.includes(undefined))) return undefined;
     const known = (matches: readonly (Match | undefined)[]): readonly Match[] => matches.filter((match): match is Match => match !== undefined);
     if (known(wanted).length > 0) terms.push(words.or(known(wanted)));
     if (known(unwanted).length > 0) terms.push(words.not(words.or(known(unwanted))));
   }
   return words.and(terms.length === 0 ? [words.any] : terms);
+}
+
+/** What is let through by a path is let through in that spelling alone; what is refused by one, or excepted from what is let through, in every spelling. */
+function exactly(place: RulePlace): RulePlace {
+  return { ...place, spelling: "exact" };
 }
 
 function sourceClauses(source: AuthorizationSource | undefined): readonly Clause<PrincipalInit>[] {
