@@ -37,7 +37,7 @@ describe("certificates", () => {
     const leaf = await issueLeaf(root, { uri: URI, nowMs: NOW_MS, lifetimeMs: HOUR_MS });
     const resource = leafSecret(leaf);
     const key = leaf.privateKey.reveal().split("\n")[1] ?? "";
-    expect(Buffer.from(resource.bytes).includes(key)).toBe(true);
+    expect(Buffer.from(resource.body).includes(key)).toBe(true);
     for (const value of [root, leaf, resource, { ...resource }, new Map([["default", resource]])]) {
       const printed = [JSON.stringify(value), inspect(value, { depth: 10, showHidden: false }), String(value), `${leaf.privateKey}`];
       expect(printed.join()).not.toContain(key);

@@ -10,11 +10,14 @@ export interface EncodedResource {
   readonly name: string;
   /** Hash of `body`, so that a restarted control plane finds its proxies up to date. */
   readonly version: string;
-  /** The encoded `envoy.service.discovery.v3.Resource`: name, version and the body in an Any. */
-  readonly bytes: Uint8Array;
-  /** `bytes` as they stand in a response, after their field number and length. The same memory. */
-  readonly framed: Uint8Array;
+  /**
+   * What stands before the body in a response: the field's number and length, and of the `envoy.service.discovery.v3.Resource` the version, the name and the
+   * head of the Any. So the body of a translated resource is what is sent, and no copy of it is kept.
+   */
+  readonly head: Uint8Array;
   readonly body: Uint8Array;
+  /** Of head and body. */
+  readonly sizeBytes: number;
   readonly origins: readonly ResourceOrigin[];
   /** `type/name` of what must be there for it to work. */
   readonly needs: readonly string[];
@@ -86,7 +89,7 @@ export function emptyEndpoints(name: string): EncodedResource {
  */
 export function encodeSecret(name: string, version: string, body: Uint8Array): EncodedResource {
   const encoded = encode({ type: "secret", name, body, origins: [], needs: [] }, version);
-  return Object.defineProperties(encoded, { bytes: { enumerable: false }, framed: { enumerable: false }, body: { enumerable: false } });
+  return Object.defineProperties(encoded, { body: { enumerable: false } });
 }
 
 function versionOf(body: Uint8Array): string {
@@ -111,27 +114,20 @@ function sameTexts(a: readonly string[], b: readonly string[]): boolean {
 
 function encode(resource: TranslatedResource, version: string): EncodedResource {
   const { type, name, body, origins, needs } = resource;
-  const framed = new BinaryWriter()
-    .tag(RESOURCES_FIELD, WireType.LengthDelimited)
-    .fork()
+  const ofAny = new BinaryWriter().tag(1, WireType.LengthDelimited).string(TYPE_URLS[type]).tag(2, WireType.LengthDelimited).uint32(body.length).finish();
+  const ofResource = new BinaryWriter()
     .tag(1, WireType.LengthDelimited)
     .string(version)
-    .tag(2, WireType.LengthDelimited)
-    .fork()
-    .tag(1, WireType.LengthDelimited)
-    .string(TYPE_URLS[type])
-    .tag(2, WireType.LengthDelimited)
-    .bytes(body)
-    .join()
     .tag(3, WireType.LengthDelimited)
     .string(name)
-    .join()
+    // Last, so that the body ends it.
+    .tag(2, WireType.LengthDelimited)
+    .uint32(ofAny.length + body.length)
     .finish();
-  const reader = new BinaryReader(framed);
-  reader.tag();
-  const bytes = reader.bytes();
+  const lengthBytes = ofResource.length + ofAny.length + body.length;
+  const head = Buffer.concat([new BinaryWriter().tag(RESOURCES_FIELD, WireType.LengthDelimited).uint32(lengthBytes).finish(), ofResource, ofAny]);
   const routing = type === "route" ? scanRouteConfiguration(body) : { domains: type === "virtualHost" ? scanDomains(body) : [], usesVhds: false };
-  return { type, name, version, bytes, framed, body, origins, needs, ...routing };
+  return { type, name, version, head, body, sizeBytes: head.length + body.length, origins, needs, ...routing };
 }
 
 /** Reads only the fields that the consistency check asks for: RouteConfiguration.virtual_hosts is field 2, .vhds field 9. */

@@ -94,7 +94,10 @@ function askedViews(
 ): ReadonlyMap<string, AskedView> {
   const sharedViews = new Map([...former.values()].map(({ sharedResources, shared }) => [sharedResources, shared]));
   const asked = new Map<string, AskedView>();
-  for (const [proxyId, { resources, shared: sharedResources = NOTHING, own: ownResources = resources }] of proxies) {
+  for (const [proxyId, translated] of proxies) {
+    const { shared: sharedResources = NOTHING } = translated;
+    // The whole is a long list that is made when it is asked for.
+    const ownResources = translated.own ?? translated.resources;
     const before = former.get(proxyId);
     const shared = sharedViews.get(sharedResources) ?? afterFormer(viewAfter(before, sharedResources, encode), before?.shared);
     sharedViews.set(sharedResources, shared);

@@ -44,7 +44,7 @@ function linesFor(stream: StreamState, type: XdsType, names: readonly string[], 
     const line = present ? additionOf(stream, resource) : removalOf(stream, type, name, nowMs);
     if (line === undefined) continue;
     lines.push(line);
-    sizeBytes += line.resource?.bytes.length ?? 0;
+    sizeBytes += line.resource?.sizeBytes ?? 0;
   }
   return lines;
 }

@@ -81,13 +81,13 @@ function layerPortions(clusters: Names = NONE, endpoints: Names = NONE, before: 
   };
   clusters.forEach((cluster, name) => {
     ofClusters.set(name, cluster);
-    sizeBytes += cluster.framed.length;
+    sizeBytes += cluster.sizeBytes;
     for (const needed of namesOf(cluster, "endpoint")) {
       const assignment = placed.has(needed) ? undefined : endpoints.get(needed);
       placed.add(needed);
       if (assignment === undefined) continue;
       ofEndpoints.set(needed, assignment);
-      sizeBytes += assignment.framed.length;
+      sizeBytes += assignment.sizeBytes;
     }
     if (sizeBytes >= PORTION_BYTES) cut();
   });

@@ -120,6 +120,8 @@ function sendPortion(stream: StreamState, type: XdsType, portion: Portion): Delt
   if (wanted.size === list.length) wanted.clear();
   else for (const { name } of list) wanted.delete(name);
   if (type === "cluster") oweEndpoints(stream, list);
+  // All hosts of all route configurations were in it, so that who asked for those has them.
+  if (type === "virtualHost") for (const route of targetOf(stream, "route").keys()) subscriptions.virtualHost.owed.delete(route);
   return { type, nonce, resources: list, removed: [], alike: true };
 }
 

@@ -78,7 +78,7 @@ const ALIKE = new WeakMap<readonly EncodedResource[], WeakRef<Buffer>>();
 function joinResponse(response: DeltaResponse): Buffer {
   const rest = new BinaryWriter().tag(4, WireType.LengthDelimited).string(TYPE_URLS[response.type]).tag(5, WireType.LengthDelimited).string(response.nonce);
   for (const name of response.removed) rest.tag(6, WireType.LengthDelimited).string(name);
-  return Buffer.concat([...response.resources.map(({ framed }) => framed), rest.finish()]);
+  return Buffer.concat([...response.resources.flatMap(({ head, body }) => [head, body]), rest.finish()]);
 }
 
 /** The two fields that are read of a Node: id is field 1, cluster field 2. */

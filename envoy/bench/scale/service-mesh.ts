@@ -26,7 +26,7 @@ const ZONES: readonly Locality[] = ["a", "b", "c"].map((zone) => ({ region: "eu-
 export function meshOfSize(size: MeshSize): SizedMesh {
   const files = new Map<string, string>();
   for (let index = 0; index < size.services; index++) files.set(serviceFile(index), serviceYaml(index, 90));
-  if (size.scope === "sidecar") files.set("mesh.yaml", SIDECAR);
+  files.set("mesh.yaml", size.scope === "sidecar" ? SIDECAR : UNSCOPED);
   const instances = Array.from({ length: size.services * ENDPOINTS }, (_, index) => instanceAt(Math.floor(index / ENDPOINTS), index % ENDPOINTS));
   return { files, instances, proxies: Array.from({ length: size.proxies }, (_, index) => proxyAt(index, size)) };
 }
@@ -124,4 +124,11 @@ metadata: {name: default}
 spec:
   egress:
     - hosts: [${Array.from({ length: SCOPED_SERVICES }, (_, index) => `./${serviceName(index)}.default.svc.cluster.local`).join(", ")}]
+`;
+
+/** Said, whatever the default may be. */
+const UNSCOPED = `apiVersion: weft.mesh/v1alpha1
+kind: MeshConfig
+metadata: {name: default}
+spec: {scope: all}
 `;
