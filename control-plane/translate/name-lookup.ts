@@ -25,6 +25,8 @@ export interface NameLookup {
   readonly byName: (proxy: Proxy, authority: string) => NameTarget;
   /** At a port whose connections are captured: what the name says is looked for at this port first, also by a service's address. */
   readonly atPort: (proxy: Proxy, authority: string, port: number) => NameTarget;
+  /** Whether no name of the mesh is covered by a domain: `10.1.*`, or `*.example.com:80`. */
+  readonly isFree: (proxy: Proxy, domain: string) => boolean;
 }
 
 /** Hosts that VirtualServices alone name, and the ports that they are called at. */
@@ -55,6 +57,14 @@ export function createNameLookup(mesh: Mesh, virtualServices: VirtualServiceInde
       const target = addressee(mesh, proxy, name, port) ?? byName(proxy, `${name}:${port}`);
       return target.kind === "unknown" ? byName(proxy, authority) : target;
     },
+    isFree: (proxy, domain) => {
+      const covers = covering(domain);
+      const scope = scopeOf(mesh, proxy);
+      if (covers(`any.svc.${mesh.domain}`) || !remembered(scope, domain, () => ![...scope.hosts.keys(), ...virtualServices.hostnames].some(covers)))
+        return false;
+      const { outbound, capture } = proxy;
+      return capture === undefined || remembered(outbound, domain, () => !outbound.some(({ listen }) => covers(listen.address)));
+    },
   };
 }
 
@@ -62,6 +72,23 @@ export function createNameLookup(mesh: Mesh, virtualServices: VirtualServiceInde
 function domainsThatMatch(authority: string): readonly string[] {
   const dots = [...authority.matchAll(/\./g)].map(({ index }) => index);
   return [authority, ...dots.filter((index) => index > 0).map((index) => `*${authority.slice(index)}`)];
+}
+
+const FREE = new WeakMap<object, Map<string, boolean>>();
+
+function remembered(of: object, domain: string, isFree: () => boolean): boolean {
+  const answers = FREE.get(of) ?? new Map<string, boolean>();
+  FREE.set(of, answers);
+  const answer = answers.get(domain) ?? isFree();
+  answers.set(domain, answer);
+  return answer;
+}
+
+/** Whether a name of the mesh stands below a domain, at whatever port; short names of services too, which end in `svc`. */
+function covering(domain: string): (name: string) => boolean {
+  if (domain.endsWith("*")) return (name) => name.startsWith(domain.slice(0, -1));
+  const suffix = domain.slice(1).replace(/:\d+$/, "");
+  return (name) => name.endsWith(suffix) || suffix.endsWith(".svc") || `.${name}`.endsWith(suffix);
 }
 
 function partsOf(authority: string): { readonly name: string; readonly port: number | undefined } {

@@ -18,6 +18,7 @@ import { type RoutingResource, vhdsRouteConfiguration, virtualHost } from "./rou
 import { MATCH_ALL } from "./route-match.ts";
 import { NO_ROUTES, type RouteSet, routesOf } from "./routes.ts";
 import { sidecarPlace } from "./service-routes.ts";
+import { type UnknownDomains, unknownDomains } from "./unknown-names.ts";
 import type { VirtualServiceIndex } from "./virtual-services.ts";
 
 /** Ports at which a proxy's requests are told apart by their authority; undefined stands for the HTTP proxy port. */
@@ -48,31 +49,47 @@ export interface CalledHost {
   readonly name: string;
   readonly asked: AskedHost;
   readonly target: NameTarget;
+  /** By which requests find it: the name itself, or more, for names that nobody knows. */
+  readonly domain: string;
 }
 
 /** Those of `names` that the proxy can ask for, in byte order. */
 export function calledHosts(mesh: Mesh, lookup: NameLookup, proxy: Proxy, names: Iterable<string>): readonly CalledHost[] {
   const ports = new Set(onDemandPorts(mesh, proxy));
-  return [...names].sort().flatMap((name): readonly CalledHost[] => {
+  const hosts = [...names].sort().flatMap((name): readonly Omit<CalledHost, "domain">[] => {
     const asked = askedHost(name);
     if (asked === undefined || !ports.has(asked.port) || asked.authority === PLACEHOLDER) return [];
     const target = asked.port === undefined ? lookup.byName(proxy, asked.authority) : lookup.atPort(proxy, asked.authority, asked.port);
     return [{ name, asked, target }];
   });
+  const unknown = new Map<string, UnknownDomains>();
+  for (const route of new Set(hosts.map(({ asked }) => asked.route))) {
+    const authorities = hosts.filter(({ asked, target }) => asked.route === route && target.kind === "unknown").map(({ asked }) => asked.authority);
+    unknown.set(
+      route,
+      unknownDomains(authorities, (domain) => lookup.isFree(proxy, domain)),
+    );
+  }
+  return hosts.map((host) => ({ ...host, domain: domainOf(host, unknown.get(host.asked.route)) }));
+}
+
+/**
+ * A client may write an asterisk into its Host header, which must not become a domain that other names match. Such a name, and one that another's domain covers,
+ * gets a host that nobody reaches: Envoy waits for an answer by that name all the same.
+ */
+function domainOf({ asked: { authority }, target }: Omit<CalledHost, "domain">, unknown: UnknownDomains | undefined): string {
+  const nobody = (): string => `${Buffer.from(authority).toString("hex")}.invalid`;
+  if (authority === "" || authority.includes("*")) return nobody();
+  return target.kind === "unknown" ? (unknown?.get(authority) ?? nobody()) : authority;
 }
 
 /** The virtual host of one name. */
-export function calledHostRoutes(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy, { name, asked, target }: CalledHost): RoutingResource {
+export function calledHostRoutes(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy, { name, asked, target, domain }: CalledHost): RoutingResource {
   const { mode } = scopeOf(mesh, proxy).outboundTrafficPolicy;
   const set = targetRoutes(mesh, virtualServices, proxy, target, mode);
   const needs = target.kind === "unknown" && mode === "ALLOW_ANY" ? [`cluster/${PASSTHROUGH_CLUSTER}`] : [];
-  const init = { name, domains: [domainOf(asked.authority)], routes: closed(set.routes), typedPerFilterConfig: FILTER_OFF };
+  const init = { name, domains: [domain], routes: closed(set.routes), typedPerFilterConfig: FILTER_OFF };
   return virtualHost(asked.route, init, set, needs);
-}
-
-/** A client may write an asterisk into its Host header, which must not become a domain that other names match: such a name gets a host that nobody reaches. */
-function domainOf(authority: string): string {
-  return authority === "" || authority.includes("*") ? `${Buffer.from(authority).toString("hex")}.invalid` : authority;
 }
 
 function targetRoutes(mesh: Mesh, virtualServices: VirtualServiceIndex, proxy: Proxy, target: NameTarget, mode: "ALLOW_ANY" | "REGISTRY_ONLY"): RouteSet {

@@ -153,14 +153,14 @@ function createTools(mesh: Mesh, { filter, former }: TranslateOptions) {
 }
 
 /** All that the virtual host of a name depends on, but for the proxy that asks. What the name leads to is looked up each time. */
-function calledHostInputs({ target }: CalledHost, dependencies: Dependencies): readonly unknown[] {
+function calledHostInputs({ target, domain }: CalledHost, dependencies: Dependencies): readonly unknown[] {
   switch (target.kind) {
     case "port":
       return [dependencies.of(target.host.hostname), target.host, target.port];
     case "rule":
       return [dependencies.of(target.hostname), target.port];
     case "unknown":
-      return [dependencies.ofAll];
+      return [dependencies.ofAll, domain];
   }
 }
 
