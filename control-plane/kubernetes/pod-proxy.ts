@@ -69,7 +69,7 @@ export function proxyOfPod(pod: Pod, { locality, services, serverPorts, accessLo
     workload: pod.workload,
     serviceAccount: pod.serviceAccount,
     locality,
-    metrics: true,
+    metrics: "all" as const,
     ...(accessLogPath === undefined ? {} : { accessLogPath }),
   };
   if (pod.proxy === "gateway") return { ...about, inbound: [], outbound: [], gatewayPorts: gatewayPorts(serverPorts, services) };

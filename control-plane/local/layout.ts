@@ -135,7 +135,7 @@ export function sidecarOf(
     httpProxy: { ...places.httpProxy, explainPort: places.httpProxyExplain.port },
     gatewayPorts: [],
     ...(addresses.capture === undefined ? {} : { captures: true, capture: addresses.capture }),
-    metrics: true,
+    metrics: "all",
     accessLogPath,
   };
 }
@@ -214,7 +214,7 @@ export function gatewayOf(identity: GatewayIdentity, ports: readonly GatewayPort
     inbound: [],
     outbound: [],
     gatewayPorts: ports,
-    metrics: true,
+    metrics: "all",
     accessLogPath,
   };
 }

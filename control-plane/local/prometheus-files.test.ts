@@ -47,7 +47,11 @@ it("asks proxies for what counts traffic, and the control plane for all of its o
 
 it("writes the targets that stand when they change, however fast that is", async () => {
   let workloads: readonly ReadyWorkload[] = [workload];
-  const files = createPrometheusFiles(folder, () => ({ workloads, gateways: [], controlPlane }), expect.unreachable);
+  const files = createPrometheusFiles(
+    folder,
+    () => ({ workloads, gateways: [], controlPlane }),
+    (error) => expect.unreachable(error.message),
+  );
   files.update();
   files.update();
   workloads = [];

@@ -3,6 +3,7 @@ import { compareDiagnostics, compareText, type Diagnostic } from "../model/diagn
 import { type MeshConfigSpec, meshConfigSpec } from "../model/mesh-config.ts";
 import { type MeshConfig, resourceLabel, type Sidecar } from "../model/resource.ts";
 import { checkMeshAfter, type RememberedFindings } from "./checks.ts";
+import { countingProxies } from "./counting-proxies.ts";
 import type { Instance } from "./instance.ts";
 import { knownHosts } from "./known-hosts.ts";
 import { rulesByHost } from "./merge-rules.ts";
@@ -40,7 +41,7 @@ export function buildMesh(input: MeshInput, former?: Mesh): Mesh {
     requestAuthentications: inOrder(resources.requestAuthentications, precedence),
     peerAuthentications: inOrder(resources.peerAuthentications, precedence),
     instances,
-    proxies: [...input.proxies].sort((a, b) => compareText(a.id, b.id)),
+    proxies: countingProxies(input.proxies, settings.metrics).sort((a, b) => compareText(a.id, b.id)),
     diagnostics: [],
   };
   const mesh = former === undefined ? fresh : shareMesh({ ...former, diagnostics: fresh.diagnostics }, fresh);

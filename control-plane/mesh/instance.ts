@@ -67,8 +67,8 @@ export interface Proxy {
   readonly gatewayPorts: readonly GatewayPort[];
   /** Where the system redirects all connections of the proxy's network namespace, on their way out and in; absent where nothing is redirected. */
   readonly capture?: Capture;
-  /** Counts requests and connections under Istio's names, for Prometheus. */
-  readonly metrics?: boolean;
+  /** What it counts under Istio's names, for Prometheus; `requests` leaves out the bytes of HTTP. Absent: nothing. */
+  readonly metrics?: "all" | "requests";
   /** Access log of every listener of this proxy: a path, or undefined for none. */
   readonly accessLogPath?: string;
 }

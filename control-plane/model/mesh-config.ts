@@ -12,6 +12,8 @@ export const meshConfigSpec = z.strictObject({
   scope: z.enum(["auto", "all"]).default("all"),
   outboundTrafficPolicy: z.strictObject({ mode: z.enum(["ALLOW_ANY", "REGISTRY_ONLY"]).default("ALLOW_ANY") }).default({ mode: "ALLOW_ANY" }),
   localityLbSetting: localityLbSetting.optional(),
+  /** What proxies count under Istio's names: `all`; `requests` without the bytes of HTTP, which cost as much again; or `none`. */
+  metrics: z.enum(["all", "requests", "none"]).default("all"),
   trustDomain: z.string().default("cluster.local"),
   /** Former or foreign trust domains whose identities count as ours. */
   trustDomainAliases: z.array(z.string()).default([]),

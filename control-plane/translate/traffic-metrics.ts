@@ -55,11 +55,12 @@ const MADE = new WeakMap<Proxy, Map<string, AccessLogInit[]>>();
 
 /** Counts the requests or connections of a proxy's listeners; nothing where it is not to. */
 export function trafficMetrics(kind: "request" | "connection", direction: "inbound" | "outbound", proxy: Proxy): AccessLogInit[] {
-  if (!proxy.metrics) return [];
+  if (proxy.metrics === undefined) return [];
   const made = MADE.get(proxy) ?? new Map<string, AccessLogInit[]>();
   MADE.set(proxy, made);
   const key = `${kind} ${direction}`;
-  const known = made.get(key) ?? (kind === "request" ? requestLogs(endsOf(direction, proxy)) : connectionLogs(endsOf(direction, proxy)));
+  const known =
+    made.get(key) ?? (kind === "request" ? requestLogs(endsOf(direction, proxy), proxy.metrics === "all") : connectionLogs(endsOf(direction, proxy)));
   made.set(key, known);
   return known;
 }
@@ -94,7 +95,7 @@ function endsOf(direction: "inbound" | "outbound", proxy: Proxy): readonly TagIn
   ];
 }
 
-function requestLogs(ends: readonly TagInit[]): AccessLogInit[] {
+function requestLogs(ends: readonly TagInit[], withBytes: boolean): AccessLogInit[] {
   // Istio tells gRPC from other requests by what they say they carry.
   const protocol: TagInit = { ...tag("request_protocol", "%REQ(CONTENT-TYPE)%"), rules: oneOf("application/grpc", "grpc", "http") };
   const labels = [...ends, protocol, tag("response_code", "%RESPONSE_CODE%"), tag("response_flags", "%RESPONSE_FLAGS%")];
@@ -103,8 +104,12 @@ function requestLogs(ends: readonly TagInit[]): AccessLogInit[] {
       [counter("requests_total", labels)],
       [
         histogram("request_duration_milliseconds", labels, "%DURATION%", Config_Histogram_Unit.Milliseconds),
-        histogram("request_bytes", labels, "%BYTES_RECEIVED%", Config_Histogram_Unit.Bytes),
-        histogram("response_bytes", labels, "%BYTES_SENT%", Config_Histogram_Unit.Bytes),
+        ...(withBytes
+          ? [
+              histogram("request_bytes", labels, "%BYTES_RECEIVED%", Config_Histogram_Unit.Bytes),
+              histogram("response_bytes", labels, "%BYTES_SENT%", Config_Histogram_Unit.Bytes),
+            ]
+          : []),
       ],
     ),
   ];

@@ -1,4 +1,4 @@
-// `npm run bench -- [--only a,b,c,d,e] [--rounds N] [--edits N] [--seed N]`: measures what Weft costs on this machine and prints Markdown for the README.
+// `npm run bench -- [--only a,b,c,d,e,f,g] [--rounds N] [--edits N] [--seed N]`: measures what Weft costs on this machine and prints Markdown for the README.
 // Progress goes to standard error, the tables to standard output.
 import { readFile } from "node:fs/promises";
 import { availableParallelism, cpus } from "node:os";
@@ -8,6 +8,9 @@ import { measureCertificates } from "./certificate-cost.ts";
 import { measureDecisionCost } from "./decision-cost.ts";
 import { measureDemo } from "./demo-cost.ts";
 import { compileEmptyFilter } from "./empty-filter.ts";
+import type { ListenerCost } from "./listener-cost.ts";
+import { measureMetricsCost } from "./metrics-cost.ts";
+import { measureMutualTlsCost } from "./mutual-tls-cost.ts";
 import { measureRouteCost, routeVariants } from "./route-cost.ts";
 
 const SECTIONS = {
@@ -16,6 +19,8 @@ const SECTIONS = {
   c: "memory of the shop demo",
   d: "an edit of the shop demo",
   e: "certificates issued",
+  f: "CPU of Envoy per request with metrics",
+  g: "CPU of two sidecars per request with mutual TLS",
 } as const;
 type Section = keyof typeof SECTIONS;
 
@@ -29,13 +34,16 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 async function routeCostTable(rounds: number, seed: number): Promise<string> {
   const filter = await readFile((await buildFilter()).path);
   const variants = routeVariants(filter, await compileEmptyFilter());
-  const costs = await measureRouteCost({ variants, rounds, seed, onProgress: progress });
+  return listenerTable("the same 90/10 route", rounds, await measureRouteCost({ variants, rounds, seed, onProgress: progress }));
+}
+
+function listenerTable(what: string, rounds: number, costs: readonly ListenerCost[]): string {
   const rows = costs.map(({ name, microsecondsPerRequest, ratio }, index) => [
     name,
     `${microsecondsPerRequest.toFixed(1)} µs`,
     index === 0 ? "1" : `${ratio.median.toFixed(3)} (${ratio.low.toFixed(3)}–${ratio.high.toFixed(3)})`,
   ]);
-  return table(["the same 90/10 route", "CPU of Envoy per request", `ratio, median of ${rounds} rounds (95 %)`], rows);
+  return table([what, "CPU of Envoy per request", `ratio, median of ${rounds} rounds (95 %)`], rows);
 }
 
 async function decisionCostTable(): Promise<string> {
@@ -101,7 +109,7 @@ function count(name: string, text: string): number {
 
 async function main(): Promise<void> {
   const option = (value: string) => ({ type: "string", default: value }) as const;
-  const { values } = parseArgs({ options: { only: option("a,b,c,d,e"), rounds: option("60"), edits: option("20"), seed: option("20221104") } });
+  const { values } = parseArgs({ options: { only: option("a,b,c,d,e,f,g"), rounds: option("60"), edits: option("20"), seed: option("20221104") } });
   const [rounds, edits, seed] = [count("rounds", values.rounds), count("edits", values.edits), count("seed", values.seed)];
   const sections = sectionsOf(values.only);
   const print = (text: string): void => console.log(`${text}\n`);
@@ -123,6 +131,14 @@ async function main(): Promise<void> {
   if (sections.has("e")) {
     start("e");
     print(await certificateTable());
+  }
+  if (sections.has("f")) {
+    start("f");
+    print(listenerTable("a sidecar's outbound listener", rounds, await measureMetricsCost({ rounds, seed, onProgress: progress })));
+  }
+  if (sections.has("g")) {
+    start("g");
+    print(listenerTable("through two sidecars", rounds, await measureMutualTlsCost({ rounds, seed, onProgress: progress })));
   }
 }
 
