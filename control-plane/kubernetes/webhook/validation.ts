@@ -17,6 +17,12 @@ export interface ResourceValidation {
   readonly nowMs: () => number;
 }
 
+/**
+ * In a larger mesh only the resource itself is looked at: with 3,000 resources all of them together take 0.6 s, in which no proxy is served. `weft analyze` and the
+ * status say the rest.
+ */
+const MAX_FILES = 1_000;
+
 /** What the API server is to say to whoever writes this resource. */
 export function validateResource(request: AdmissionRequest, { files, nowMs }: ResourceValidation): AdmissionVerdict {
   const written = objectFile(request.object);
@@ -27,6 +33,7 @@ export function validateResource(request: AdmissionRequest, { files, nowMs }: Re
   // Whoever takes away a finalizer or adds a label has not made the mistake, and must not be held up by it.
   const isOld = request.operation === "UPDATE" && objectFile(request.oldObject)?.text === written.text;
   if (errors.length > 0 && !isOld) return { allowed: false, message: [...new Set(errors.map((diagnostic) => sentence(diagnostic, parsed)))].join("\n") };
+  if (files().size > MAX_FILES) return { allowed: true, warnings: [...new Set(own.map((diagnostic) => sentence(diagnostic, parsed)))] };
   const all = [...[...files().values()].filter(({ file }) => file !== written.file), parsed];
   const found = analyzeParsed(all, { platform: "weft", nowMs: nowMs(), meshDiagnostics }).filter(({ origin }) => origin.file === written.file);
   const warnings = found.filter(({ severity }) => severity !== "info").map((diagnostic) => sentence(diagnostic, parsed));
