@@ -45,6 +45,12 @@ export function createImages(envoyBinary: string): (image: string) => Image {
     }),
     envoy: () => envoy(envoyBinary),
     "weft-iptables": () => SHELL,
+    "weft-control-plane": () => ({
+      files: { ...NODE, "/app": ROOT },
+      workingDir: "/app",
+      entrypoint: ["/usr/local/bin/node", "--import", "tsx", "control-plane/kubernetes/main.ts"],
+      user: 65_532,
+    }),
   };
   return (image) => {
     const [, name = image, tag = "latest"] = /([^/:@]+)(?::([^@]+))?(?:@.*)?$/.exec(image) ?? [];

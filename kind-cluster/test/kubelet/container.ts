@@ -1,6 +1,6 @@
 // One container as a process: the pod's network, a file system of its own over this machine's, its user and capabilities, its volumes and environment.
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, fchownSync, openSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { runTool } from "../../../control-plane/local/isolation/commands.ts";
@@ -58,6 +58,8 @@ export async function startContainer(
   await mkdir(layer, { recursive: true });
   await mkdir(dirname(place.logPath), { recursive: true });
   const log = openSync(place.logPath, "a");
+  // So that the program may open /dev/stdout by its name. Source: runc, fixStdioPermissions.
+  fchownSync(log, userOf(pod, container, image), 0);
   const program = [...(container.command ?? image.entrypoint), ...(container.args ?? [])].map((word) => expand(word, env));
   const files = Object.entries({ ...image.files, ...mounts }).flatMap(([inside, outside]) => [outside, inside]);
   const child = spawn(
@@ -116,9 +118,15 @@ function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   }
 }
 
-/** Arguments of setpriv. The image's user counts where the pod says none. */
-function privileges(pod: Pod, { securityContext = {} }: Container, image: Image): readonly string[] {
-  const user = securityContext.runAsUser ?? pod.spec.securityContext?.runAsUser ?? image.user ?? 0;
+/** The image's user counts where the pod says none. */
+function userOf(pod: Pod, { securityContext = {} }: Container, image: Image): number {
+  return securityContext.runAsUser ?? pod.spec.securityContext?.runAsUser ?? image.user ?? 0;
+}
+
+/** Arguments of setpriv. */
+function privileges(pod: Pod, container: Container, image: Image): readonly string[] {
+  const { securityContext = {} } = container;
+  const user = userOf(pod, container, image);
   const group = securityContext.runAsGroup ?? pod.spec.securityContext?.runAsGroup ?? (user === 0 ? 0 : user);
   const { add = [], drop = [] } = securityContext.capabilities ?? {};
   const kept = drop.includes("ALL") ? [`--bounding-set=${["-all", ...add.map((name) => `+${name.toLowerCase()}`)].join(",")}`] : [];

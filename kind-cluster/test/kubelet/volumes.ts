@@ -1,5 +1,5 @@
 // Volumes and environment of a pod: ConfigMaps, Secrets, tokens of its service account, and its own fields. Kept up to date in place, as a kubelet does.
-import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Api } from "../api.ts";
 import { expand } from "./container.ts";
@@ -23,6 +23,8 @@ export async function writeVolume(
   former: VolumeState = { content: "{}", tokens: new Map() },
 ): Promise<VolumeState> {
   await mkdir(folder, { recursive: true });
+  // As a kubelet: whoever the container's user is may write.
+  if (volume.emptyDir !== undefined) await chmod(folder, 0o777);
   const files: Record<string, string> = {};
   const tokens = new Map(former.tokens);
   for (const source of volume.projected?.sources ?? [volume]) {
