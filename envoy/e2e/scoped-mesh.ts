@@ -245,7 +245,7 @@ function instanceOf(workload: string, copy: number, address: string, port: numbe
     name: `${workload}-${copy + 1}`,
     namespace: "default",
     workload,
-    labels: { app: workload },
+    labels: { app: workload, version: copy % 2 === 0 ? "v1" : "v2" },
     serviceAccount: "default",
     locality: { region: "r", zone: "abc"[copy % 3] ?? "a", subzone: "" },
     address,
