@@ -23,6 +23,8 @@ export interface ListenerCost {
 export interface ListenerCostOptions {
   /** The first is what the others are compared with. */
   readonly variants: readonly ListenerVariant[];
+  /** Listeners that variants lead on to, where a request passes two proxies: they run in the same Envoy, so that both are counted. */
+  readonly behind?: readonly object[];
   /** Clusters that lead to the upstream's port. */
   readonly clusters: (upstreamPort: number) => readonly object[];
   /** Headers of the requests, in turn. */
@@ -75,7 +77,15 @@ async function cpuNanoseconds(pid: number): Promise<number> {
 }
 
 /** CPU per request of each variant: in every round each has its turns, in an order drawn from the seed. Linux only. */
-export async function measureListeners({ variants, clusters, headers, rounds, seed, onProgress }: ListenerCostOptions): Promise<readonly ListenerCost[]> {
+export async function measureListeners({
+  variants,
+  behind = [],
+  clusters,
+  headers,
+  rounds,
+  seed,
+  onProgress,
+}: ListenerCostOptions): Promise<readonly ListenerCost[]> {
   const random = seededRandom(seed);
   const node = { id: "bench", cluster: "bench" };
   const route = { direct_response: { status: 200, body: { inline_string: BODY } } };
@@ -84,7 +94,7 @@ export async function measureListeners({ variants, clusters, headers, rounds, se
   try {
     const upstreamPort = Number(new URL(upstream.url("upstream")).port);
     const listeners = variants.map(({ listener }, index) => listener(listenerName(index)));
-    const tested = await startStaticEnvoy({ listeners, clusters: clusters(upstreamPort) }, node);
+    const tested = await startStaticEnvoy({ listeners: [...listeners, ...behind], clusters: clusters(upstreamPort) }, node);
     closers.push(() => tested.close());
     const load = { connections: CONNECTIONS, body: BODY, headers };
     const loads = await Promise.all(variants.map((_, index) => openBoundedLoad({ url: tested.url(listenerName(index)), ...load })));
