@@ -11,6 +11,7 @@ import type { Instance, Proxy } from "./mesh/instance.ts";
 import type { Mesh } from "./mesh/mesh.ts";
 import { shareMembers } from "./mesh/share-structure.ts";
 import { compareDiagnostics, type Diagnostic } from "./model/diagnostic.ts";
+import type { LastGood } from "./model/last-good.ts";
 import type { Resources } from "./model/resource.ts";
 import { extendSnapshot } from "./snapshot/extend.ts";
 import { createSecretJoiner, gatewaySecrets, NO_SECRETS } from "./snapshot/gateway-secrets.ts";
@@ -87,6 +88,8 @@ export interface Publication {
   readonly snapshot: Snapshot;
   /** All that stand now, in the order of a report. */
   readonly diagnostics: readonly Diagnostic[];
+  /** As it is after this publication. */
+  readonly lastGood: LastGood;
 }
 
 /** What runs, as somebody said it last. */
@@ -104,6 +107,8 @@ export interface ControlPlane {
   readonly proxies: () => readonly ProxyReport[];
   /** What the admin API answers. */
   readonly answers: AdminRoutes;
+  /** By name, the files that it has read last. */
+  readonly files: () => ReadonlyMap<string, ParsedFile>;
   /** What it tells Prometheus about itself: the text of `/metrics`. */
   readonly metrics: () => string;
   readonly close: () => Promise<void>;
@@ -265,6 +270,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       mesh,
       snapshot,
       diagnostics,
+      lastGood: effective.lastGood,
     });
     xds.publish(snapshot);
     if (effective.lastGood !== lastGood) {
@@ -331,6 +337,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     identity,
     proxies: () => xds.state(),
     answers,
+    files: () => files,
     metrics,
     close: async () => {
       closed = true;

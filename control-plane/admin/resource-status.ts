@@ -55,7 +55,7 @@ export function createRevisionLog(): RevisionLog {
 }
 
 /** Kinds that Envoy's resources name as what they come from; every proxy needs the others. */
-const TRACED: ReadonlySet<string> = new Set(["VirtualService", "DestinationRule", "Gateway", "Service", "ServiceEntry"]);
+export const TRACED: ReadonlySet<string> = new Set(["VirtualService", "DestinationRule", "Gateway", "Service", "ServiceEntry"]);
 /** Kinds that say what runs: no proxy is sent anything of them. */
 const NOT_SENT: ReadonlySet<string> = new Set(["Deployment", "Namespace", "LocalRun"]);
 

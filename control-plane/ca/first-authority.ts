@@ -19,8 +19,14 @@ export async function firstAuthority(identityFolder: string, nowMs: number, life
   return saveAuthorityOnce(path, { authority: authorityOf(root, nowMs), server: await issueServer(root, USUAL_TRUST_DOMAIN, nowMs, lifetimeMs) });
 }
 
-/** The control plane's own certificate: for the name that proxies ask for, and for people's tools on this machine. */
-export function issueServer(issuer: Issuer, trustDomain: string, nowMs: number, lifetimeMs: number): Promise<Leaf> {
+/** The control plane's own certificate: for the name that proxies ask for, and for people's tools on this machine; or for other names. */
+export function issueServer(
+  issuer: Issuer,
+  trustDomain: string,
+  nowMs: number,
+  lifetimeMs: number,
+  dnsNames: readonly string[] = [CONTROL_PLANE_NAME, "localhost"],
+): Promise<Leaf> {
   const uri = spiffeId(trustDomain, { namespace: "weft-system", serviceAccount: "weft-control-plane" });
-  return issueLeaf(issuer, { uri, dnsNames: [CONTROL_PLANE_NAME, "localhost"], addresses: ["127.0.0.1"], nowMs, lifetimeMs });
+  return issueLeaf(issuer, { uri, dnsNames, addresses: ["127.0.0.1"], nowMs, lifetimeMs });
 }

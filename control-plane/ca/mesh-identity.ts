@@ -12,9 +12,9 @@ import { startMeshAuthority } from "./authority.ts";
 import { certificateRows } from "./certificate-rows.ts";
 import type { Leaf } from "./certificates.ts";
 import type { ExternalIssuerReader } from "./external-issuer.ts";
-import { USUAL_TRUST_DOMAIN } from "./first-authority.ts";
+import { issueServer, USUAL_LIFETIME_MS, USUAL_TRUST_DOMAIN } from "./first-authority.ts";
 import { tokenKeyPath } from "./paths.ts";
-import type { Holdings } from "./rotation.ts";
+import { bundleOf, type Holdings, issuerOf } from "./rotation.ts";
 import { parseLeafVersion } from "./sds-version.ts";
 import type { WorkloadIdentity } from "./spiffe.ts";
 import { createTokenVerifier, loadTokenKey } from "./token.ts";
@@ -57,6 +57,12 @@ export interface MeshIdentity {
   /** Names in certificates from now on; those with another one are renewed. */
   readonly setTrustDomain: (trustDomain: string) => void;
   readonly certificates: () => readonly CertificateRow[];
+  /** Whom the mesh trusts now, as PEM. */
+  readonly roots: () => readonly string[];
+  /** Tells one issuer from the next: what was issued by a former one is to be issued anew. */
+  readonly issuer: () => string;
+  /** A certificate of the control plane for other names than the proxies', as for its webhooks. It lives as long as a proxy's. */
+  readonly issueFor: (dnsNames: readonly string[]) => Promise<Leaf>;
   /** Begins it; `certificates` shows how far it is. Rejects with what to do instead. */
   readonly rotate: (what: "leaves" | "root") => Promise<void>;
   readonly close: () => Promise<void>;
@@ -112,6 +118,9 @@ export async function startMeshIdentity(options: MeshIdentityOptions): Promise<M
         server: authority.server(),
         proxies: proxies().map(({ id }) => ({ id, leaf: authority.leafOf(id), held: secretsHeld(id).versions?.get(LEAF_SECRET) })),
       }),
+    roots: () => bundleOf(authority.state()),
+    issuer: () => issuerOf(authority.state()).fingerprint,
+    issueFor: (dnsNames) => issueServer(issuerOf(authority.state()), trustDomain, Date.now(), options.lifetimeMs ?? USUAL_LIFETIME_MS, dnsNames),
     rotate: async (what) => {
       if (what === "root") await authority.rotateRoot();
       else authority.renewLeaves();

@@ -27,6 +27,10 @@ export interface KubernetesSource {
   readonly open: OpenSource;
   /** By file. */
   readonly objects: ReadonlyMap<string, ClusterFile>;
+  /** The objects as whoever opened the source was told them last. */
+  readonly told: () => ReadonlyMap<string, ClusterFile>;
+  /** By file, the object with the status that it has now: a status is no change of an object. */
+  readonly latest: ReadonlyMap<string, KubernetesObject>;
   /** Resolves when all that is served has been listed once. */
   readonly synced: Promise<void>;
   /** Where the gateway proxies are: their Secrets are looked for there. */
@@ -53,6 +57,8 @@ interface WatchedKind {
 export function startKubernetesSource(options: KubernetesSourceOptions): KubernetesSource {
   const { api, logger, random = Math.random } = options;
   const objects = new Map<string, ClusterFile>();
+  const latest = new Map<string, KubernetesObject>();
+  let told: ReadonlyMap<string, ClusterFile> = new Map();
   const watched = new Map<string, WatchedKind>();
   const secrets = new Map<string, Informer<ClusterFile>>();
   const changed = new Set<string>();
@@ -66,8 +72,10 @@ export function startKubernetesSource(options: KubernetesSourceOptions): Kuberne
   });
 
   const set = (file: string, object: ClusterFile | undefined): void => {
-    if (object === undefined) objects.delete(file);
-    else objects.set(file, object);
+    if (object === undefined) {
+      objects.delete(file);
+      latest.delete(file);
+    } else objects.set(file, object);
     changed.add(file);
     options.onObject?.(file, object);
     coalescer.note();
@@ -81,7 +89,12 @@ export function startKubernetesSource(options: KubernetesSourceOptions): Kuberne
       query,
       logger,
       random,
-      keep: (object) => (isWanted(kind, object, options.rootNamespace) ? clusterFile(kind, object) : undefined),
+      keep: (object) => {
+        if (!isWanted(kind, object, options.rootNamespace)) return undefined;
+        const kept = clusterFile(kind, object);
+        latest.set(kept.file, kept.object);
+        return kept;
+      },
       same: (a, b) => a.text === b.text && a.generation === b.generation,
       onChange: (key, kept) => {
         const file = kept?.file ?? files.get(key);
@@ -169,9 +182,14 @@ export function startKubernetesSource(options: KubernetesSourceOptions): Kuberne
   }
 
   const running = discovering();
-  const textsNow = (): ReadonlyMap<string, string> => new Map([...objects].sort(([a], [b]) => (a < b ? -1 : 1)).map(([file, { text }]) => [file, text]));
+  const textsNow = (): ReadonlyMap<string, string> => {
+    told = new Map([...objects].sort(([a], [b]) => (a < b ? -1 : 1)));
+    return new Map([...told].map(([file, { text }]) => [file, text]));
+  };
   return {
     objects,
+    told: () => told,
+    latest,
     synced: firstDiscovery.then(() => Promise.all([...watched.values()].map(syncedOf))).then(() => undefined),
     setGatewayNamespaces: (namespaces) => {
       const next = new Set(namespaces);
