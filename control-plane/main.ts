@@ -6,6 +6,7 @@ import pino from "pino";
 import { buildFilter } from "../filter/build.ts";
 import { type OpenIdentity, startMeshIdentity } from "./ca/mesh-identity.ts";
 import { startControlPlane } from "./control-plane.ts";
+import { collectWhenIdle } from "./idle-collection.ts";
 import type { ControlPlaneMessage } from "./local/protocol.ts";
 import { runnerEvents, runnerReceiver } from "./local/runner-link.ts";
 import { absentFiles } from "./source/absent-files.ts";
@@ -46,6 +47,7 @@ const controlPlane = await startControlPlane({
   logger,
   events: runnerEvents(folder, send),
 });
+collectWhenIdle();
 process.on("message", runnerReceiver(controlPlane, send));
 // Without its runner nobody would end it.
 process.on("disconnect", () => process.exit(0));
