@@ -1,4 +1,5 @@
 import { request } from "node:http";
+import { connect } from "node:net";
 import pino from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AdminServer, startAdminServer } from "./server.ts";
@@ -9,7 +10,8 @@ interface Answer {
   readonly body: unknown;
 }
 
-const logger = pino({ level: "silent" });
+const lines: string[] = [];
+const logger = pino({ level: "warn" }, { write: (line: string) => lines.push(line) });
 let admin: AdminServer;
 
 beforeAll(async () => {
@@ -75,6 +77,26 @@ describe("the admin API", () => {
   it.each(["//", "http://[", "/%"])("answers a path that is no URL with an error, and lives on: %s", async (path) => {
     expect((await ask(path)).status).toBeGreaterThanOrEqual(400);
     expect((await ask("/proxies")).status).toBe(200);
+  });
+
+  it("says once in the log why it refuses, however often somebody tries", async () => {
+    const said = (): readonly string[] => lines.flatMap((line) => (line.includes('"msg":"refused"') ? [JSON.parse(line).reason] : []));
+    for (let attempt = 0; attempt < 50; attempt++) {
+      await ask("/proxies", { headers: { host: "evil.example" } });
+      await ask("/proxies", { headers: { origin: "https://evil.example" } });
+      await ask("/proxies", { method: "DELETE" });
+    }
+    expect([...said()].sort()).toEqual(["admin-foreign-host", "admin-web-page", "admin-write"]);
+  });
+
+  it("refuses a request that no page and no program writes, and says so", async () => {
+    const text = await new Promise<string>((resolve) => {
+      let got = "";
+      const socket = connect(admin.port, "127.0.0.1", () => socket.write("no request at all\r\n\r\n"));
+      socket.on("data", (bytes) => (got += bytes)).once("close", () => resolve(got));
+    });
+    expect(text).toMatch(/^HTTP\/1\.1 400 /);
+    expect(lines.filter((line) => line.includes("admin-malformed"))).toHaveLength(1);
   });
 
   it("answers 500 where a route throws, and lives on", async () => {

@@ -49,6 +49,7 @@ export class Connection {
   private sizeBytes = 0;
   private blocked = false;
   private closed = false;
+  private refused = false;
   private cancelWake: (() => void) | undefined;
   private readonly call: Call;
   private readonly clock: Clock;
@@ -71,7 +72,8 @@ export class Connection {
     call.on("end", () => this.close());
     call.on("cancelled", () => this.close());
     call.on("error", (error: Error) => {
-      logger.warn({ proxyId: this.proxyId, error: error.message }, "xDS stream broke");
+      // Who refuses has said so, once.
+      if (!this.refused) logger.warn({ proxyId: this.proxyId, error: error.message }, "xDS stream broke");
       this.close();
     });
   }
@@ -112,6 +114,7 @@ export class Connection {
   /** Ends the stream with a reason that the proxy logs. */
   refuse(code: status, details: string): void {
     if (this.closed) return;
+    this.refused = true;
     this.call.emit("error", { code, details });
     this.close();
   }

@@ -3,6 +3,7 @@
 import { createServer, type Socket } from "node:net";
 import type { SecureContextOptions } from "node:tls";
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
+import type { LogRefusal } from "./refusal-log.ts";
 
 /** What the server proves itself with: PEM. */
 export interface ServerCertificate {
@@ -21,18 +22,36 @@ export interface Listener {
 const MOST_CONNECTIONS = 20_000;
 const HANDSHAKE_MS = 10_000;
 
-/** Starts to listen for `server`. Without a certificate everybody on the way can read and write along. Rejects when the address cannot be bound. */
-export async function listen(server: Server, address: { readonly host: string; readonly port: number }, certificate?: ServerCertificate): Promise<Listener> {
+/** A proxy that is let in has sent its token and who it is: more than this. Whoever has held a connection open as long as a handshake may take, and has not, never will. */
+const LEAST_ASKED_BYTES = 1_024;
+
+/**
+ * Starts to listen for `server`, and tells of connections on which nothing was asked. Without a certificate everybody on the way can read and write along. Rejects
+ * when the address cannot be bound.
+ */
+export async function listen(
+  server: Server,
+  address: { readonly host: string; readonly port: number },
+  log: LogRefusal,
+  certificate?: ServerCertificate,
+): Promise<Listener> {
   const credentials = certificate === undefined ? undefined : new ReplaceableCredentials(contextOf(certificate));
   const injector = server.createConnectionInjector(credentials ?? ServerCredentials.createInsecure());
   const sockets = new Set<Socket>();
+  let closing = false;
   const listener = createServer((socket) => {
     sockets.add(socket);
+    const openedMs = Date.now();
+    const from = socket.remoteAddress ?? "";
     socket.on("error", () => undefined);
-    socket.once("close", () => sockets.delete(socket));
+    socket.once("close", () => {
+      sockets.delete(socket);
+      if (!closing && socket.bytesRead < LEAST_ASKED_BYTES && Date.now() - openedMs >= HANDSHAKE_MS) log("nothing-asked", from);
+    });
     injector.injectConnection(socket);
   });
   listener.maxConnections = MOST_CONNECTIONS;
+  listener.on("drop", (connection) => log("too-many-connections", connection?.remoteAddress ?? ""));
   const port = await new Promise<number>((resolve, reject) => {
     listener.once("error", reject);
     listener.listen(address.port, address.host, () => {
@@ -47,6 +66,7 @@ export async function listen(server: Server, address: { readonly host: string; r
       credentials.replace(contextOf(next));
     },
     close: () => {
+      closing = true;
       listener.close();
       for (const socket of sockets) socket.destroy();
     },

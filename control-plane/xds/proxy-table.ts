@@ -81,7 +81,10 @@ export class ProxyTable {
     }
     this.waits.set(
       connection,
-      clock.after(IDENTIFICATION_MS, () => connection.refuse(status.DEADLINE_EXCEEDED, "the stream has not said which proxy it belongs to")),
+      clock.after(IDENTIFICATION_MS, () => {
+        this.options.logRefusal("unidentified", peer?.proxyId ?? "");
+        connection.refuse(status.DEADLINE_EXCEEDED, "the stream has not said which proxy it belongs to");
+      }),
     );
   }
 

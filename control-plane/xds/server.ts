@@ -5,6 +5,7 @@ import { admitted } from "./admission.ts";
 import type { Authenticate } from "./authentication.ts";
 import { Connection, type SentCounters } from "./connection.ts";
 import { createFilterWatch } from "./filter-watch.ts";
+import { tellingOfLargeMessages } from "./large-messages.ts";
 import { type Listener, listen, type ServerCertificate } from "./listener.ts";
 import { METRICS_SERVICE, streamMetrics } from "./metrics-service.ts";
 import type { ProxyReport } from "./proxy-state.ts";
@@ -85,6 +86,7 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
   const admission = { authenticate: security?.authenticate, log: logRefusal };
   const proxies = new ProxyTable({ ...options, logRefusal });
   const server = new Server({
+    interceptors: [tellingOfLargeMessages(logRefusal)],
     "grpc.max_receive_message_length": LARGEST_REQUEST_BYTES,
     "grpc.max_concurrent_streams": STREAMS_PER_CONNECTION,
     "grpc.max_connection_idle_ms": IDLE_CONNECTION_MS,
@@ -107,7 +109,7 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
   server.addService(AGGREGATED_DISCOVERY_SERVICE, { DeltaAggregatedResources: delta, StreamAggregatedResources: stateOfTheWorld });
   const watch = createFilterWatch(clock, (proxyId, deaths) => options.onFilterDead?.(proxyId, deaths));
   server.addService(METRICS_SERVICE, { StreamMetrics: streamMetrics({ admission, clock, logger, onDeaths: watch.report }) });
-  const listener: Listener = await listen(server, options, security?.certificate);
+  const listener: Listener = await listen(server, options, logRefusal, security?.certificate);
   return {
     port: listener.port,
     publish: (snapshot) => proxies.publish(snapshot),
