@@ -8,6 +8,7 @@ import { styleOf } from "./style.ts";
 const ACTIONS: Actions = {
   analyze: async (paths, options) => (await import("./analyze.ts")).analyze(paths, options),
   init: async (folder) => (await import("./init.ts")).init(folder),
+  inject: async (options) => (await import("./inject.ts")).inject(options),
   up: async (folder, options) => (await import("./up.ts")).up(folder, options),
   stopStart: async (action, workload, options) => (await import("./stop-start.ts")).stopStart(action, workload, options),
   env: async (workload, options) => (await import("./env.ts")).env(workload, options),

@@ -22,6 +22,7 @@ async function read(...args: readonly string[]): Promise<Ran> {
   const actions = {
     analyze: act("analyze"),
     init: act("init"),
+    inject: act("inject"),
     up: act("up"),
     stopStart: act("stopStart"),
     ps: act("ps"),
@@ -59,6 +60,7 @@ describe("the command line", () => {
     { args: ["cert", "rotate", "--root"], called: ["certRotate", { root: true }] },
     { args: ["analyze", "mesh", "--fix"], called: ["analyze", ["mesh"], { output: "text", platform: "weft", fix: true }] },
     { args: ["init", "deploy"], called: ["init", "deploy"] },
+    { args: ["inject", "-f", "a.yaml", "-f", "-"], called: ["inject", { filename: ["a.yaml", "-"], namespace: "default" }] },
     { args: ["up", "x", "--isolate"], called: ["up", "x", { output: "text", isolate: true }] },
     { args: ["top", "--once", "--interval", "5"], called: ["top", { output: "table", once: true, interval: 5 }] },
     { args: ["env", "product@a", "-n", "shop"], called: ["env", "product@a", { namespace: "shop" }] },

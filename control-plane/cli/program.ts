@@ -5,6 +5,7 @@ import type { CertRotateOptions, CertShowOptions } from "./cert.ts";
 import { command, type Done, dirOption, EXIT_CODES, outputOption, WORKLOADS } from "./command-line.ts";
 import type { EnvOptions } from "./env.ts";
 import type { ExplainOptions } from "./explain.ts";
+import type { InjectOptions } from "./inject.ts";
 import type { LogsOptions } from "./logs.ts";
 import type { PsOptions } from "./ps.ts";
 import { addRoutingTools, type RoutingToolActions } from "./routing-tools.ts";
@@ -16,6 +17,7 @@ import type { UpOptions } from "./up.ts";
 export interface Actions extends RoutingToolActions {
   readonly analyze: (paths: readonly string[], options: AnalyzeOptions) => Promise<number>;
   readonly init: (folder: string) => Promise<number>;
+  readonly inject: (options: InjectOptions) => Promise<number>;
   readonly up: (folder: string, options: UpOptions) => Promise<number>;
   readonly stopStart: (action: "stop" | "start", workload: string, options: StopStartOptions) => Promise<number>;
   readonly env: (workload: string, options: EnvOptions) => Promise<number>;
@@ -232,6 +234,27 @@ function parsedJson(text: string): unknown {
 }
 
 function addAnalyze(program: Command, actions: Actions, done: Done): void {
+  command(program, "inject", "give the workloads of a file their proxies, as the webhook of a cluster does")
+    .requiredOption(
+      "-f, --filename <path>",
+      "file or folder of YAML, - for standard input; may be repeated",
+      (path: string, before: string[]) => [...before, path],
+      [],
+    )
+    .option("-n, --namespace <name>", "namespace of documents that name none", "default")
+    .option("--settings <json>", "settings of injection, as the control plane has them in WEFT_INJECTION")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ weft inject -f deployment.yaml | kubectl apply -f -
+  $ kubectl get deploy reviews -o yaml | weft inject -f - | kubectl apply -f -
+
+Everything in the files is printed; what is no workload as it is. Labels of namespaces are not known here: every workload gets a proxy that does not refuse it.
+${EXIT_CODES}`,
+    )
+    .action(async (options: InjectOptions) => done(await actions.inject(options)));
+
   command(program, "analyze <files...>", "say what is wrong with YAML, under Istio's codes, before anything runs")
     .option("--fix", "mend what leaves no doubt (quotes, percent signs, maps for lists, misspelt fields, apiVersion), and show the lines that change")
     .option("--strict", "let warnings fail, too")
