@@ -67,6 +67,8 @@ interface RoutedResources extends RoutingResource {
 
 interface SharedResources extends Collected {
   readonly diagnostics: readonly Diagnostic[];
+  /** What the workload had called that they were made for; undefined where they are all that it may call. */
+  readonly names?: ReadonlySet<string> | undefined;
 }
 
 type OwnResources = readonly TranslatedResource[];
@@ -205,8 +207,11 @@ function sidecarResources(proxy: Proxy, tools: Tools, called: CalledNames | unde
   const { dependencies, generationOf, mesh } = tools;
   const asked = securityUpstreams(mesh, proxy).clusters.map(outboundClusterName);
   const names = called === undefined || !hasAutomaticScope(mesh, proxy) ? undefined : (called.get(workloadKey(proxy)) ?? NO_NAMES);
-  const group = [tools.audienceOf(proxy), callsOf(proxy), ...asked, ...(names === undefined ? [] : [addressesOf(proxy), "called", ...names])].join(" ");
-  const shared = tools.groups.get(group) ?? sharedResources(proxy, tools, names, tools.formerGroups?.get(group));
+  const group = [tools.audienceOf(proxy), callsOf(proxy), ...asked, ...(names === undefined ? [] : [addressesOf(proxy), "called by", workloadKey(proxy)])].join(
+    " ",
+  );
+  const known = tools.groups.get(group);
+  const shared = known !== undefined && known.names === names ? known : sharedResources(proxy, tools, names, known ?? tools.formerGroups?.get(group));
   tools.groups.set(group, shared);
   const connections = proxy.outbound.filter(({ hostname, port }) => !isHttpPort(mesh, proxy, hostname, port)).map(({ hostname }) => dependencies.of(hostname));
   const hosts = names === undefined ? "known" : "on demand";
@@ -228,7 +233,7 @@ function sharedResources(proxy: Proxy, tools: Tools, names: ReadonlySet<string> 
     collector.add(routes.resources);
     for (const host of routes.hosts) collector.addRouted(host);
   }
-  return { ...collectAfter(former, collector.parts), diagnostics: collector.diagnostics };
+  return { ...collectAfter(former, collector.parts), diagnostics: collector.diagnostics, names };
 }
 
 /** The hosts that a proxy of automatic scope has been asked for, and what it needs to ask for others. */
