@@ -19,6 +19,7 @@ import { inboundChains } from "./inbound-chains.ts";
 import type { Init } from "./init.ts";
 import { httpPorts } from "./name-lookup.ts";
 import { BLACK_HOLE_CLUSTER, FILTER, HTTP_PROXY_ROUTE, INBOUND_ORIGINAL_CLUSTER, ORIGINAL_CLUSTER, onDemandRouteName } from "./names.ts";
+import { portSecurity } from "./port-security.ts";
 import type { TranslatedResource } from "./resource.ts";
 
 type ListenerInit = Init<typeof ListenerSchema>;
@@ -58,19 +59,21 @@ export function captureListeners(mesh: Mesh, proxy: Proxy, hosts: "known" | "on 
   ];
 }
 
-/** What comes in; ports that the workload does not take connections at ask for what its PeerAuthentications say, and lead to the program as they are. */
+/** What comes in; ports that the workload does not take connections at ask for what its policies say, and lead to the program as they are. */
 function virtualInbound(mesh: Mesh, proxy: Proxy, port: number): TranslatedResource {
   const name = "virtual-inbound";
   const trustDomains = trustDomainsOf(mesh.settings);
   const taken = inboundPorts(mesh, proxy);
-  const filters = [tcpProxy(name, { case: "cluster", value: INBOUND_ORIGINAL_CLUSTER }, "inbound", proxy)];
+  // No number stands for another where connections are captured.
+  const { network, dryRun, needs } = portSecurity(mesh, proxy, { known: 0, bound: 0 });
+  const filters = [...network, tcpProxy(name, { case: "cluster", value: INBOUND_ORIGINAL_CLUSTER }, "inbound", proxy, undefined, dryRun)];
   const { mode, byPort } = otherPortsMutualTls(mesh, proxy, taken);
   const ofPorts = [...byPort].flatMap(([destinationPort, other]) =>
     inboundChains({ mode: other, trustDomains }, "tcp", { filterChainMatch: { destinationPort }, filters }),
   );
   const filterChains = [...ofPorts, ...inboundChains({ mode, trustDomains }, "tcp", { filters })];
   const inspects = filterChains.some(({ transportSocket }) => transportSocket !== undefined);
-  return listener(name, port, "INBOUND", [`cluster/${INBOUND_ORIGINAL_CLUSTER}`], {
+  return listener(name, port, "INBOUND", [`cluster/${INBOUND_ORIGINAL_CLUSTER}`, ...needs], {
     useOriginalDst: true,
     listenerFilters: inspects ? [ORIGINAL_DST, { ...TLS_INSPECTOR, ...exceptOn(taken) }] : [ORIGINAL_DST],
     ...(inspects ? { listenerFiltersTimeout: duration(SILENCE_MS), continueOnListenerFiltersTimeout: true } : {}),

@@ -109,6 +109,8 @@ describe.each([
       expect(direct()).toMatchObject({ status: 200, body: "open" });
       await serve(peers("STRICT"));
       expect(direct()).toEqual({ error: expect.any(String) });
+      await serve(peers("PERMISSIVE") + ONLY_THE_MESH);
+      expect(direct()).toEqual({ error: expect.any(String) });
     } finally {
       server.kill("SIGKILL");
     }
