@@ -12,6 +12,7 @@ import type { InboundPort, Proxy } from "../mesh/instance.ts";
 import type { Mesh } from "../mesh/mesh.ts";
 import { otherPortsMutualTls, trustDomainsOf } from "../mesh/mutual-tls.ts";
 import { packAny } from "./any.ts";
+import { inboundSource } from "./clusters.ts";
 import { duration } from "./duration.ts";
 import { type FilterChainInit, TLS_INSPECTOR, tcpProxy } from "./filter-chains.ts";
 import { type NetworkFilterInit, outboundManager } from "./http-connection-manager.ts";
@@ -54,7 +55,7 @@ export function captureListeners(mesh: Mesh, proxy: Proxy, hosts: "known" | "on 
       tcpProxy("virtual-outbound", { case: "cluster", value: unknown }, "outbound", proxy),
     ),
     ...(proxy.httpProxy === undefined && hosts === "known" ? [] : httpPorts(mesh).map((port) => httpPort(port, proxy, unknown, hosts))),
-    originalCluster(INBOUND_ORIGINAL_CLUSTER),
+    originalCluster(INBOUND_ORIGINAL_CLUSTER, inboundSource(proxy)),
     virtualInbound(mesh, proxy, capture.inboundPort),
   ];
 }
@@ -132,9 +133,10 @@ function listener(name: string, port: number, direction: "INBOUND" | "OUTBOUND",
 }
 
 /** Connects to the very address that was meant. */
-function originalCluster(name: string): TranslatedResource {
+function originalCluster(name: string, source: ReturnType<typeof inboundSource> = {}): TranslatedResource {
   const cluster = create(ClusterSchema, {
     name,
+    ...source,
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     connectTimeout: duration(10_000),
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
