@@ -10,7 +10,20 @@ import { validationsOf } from "./validations.ts";
 export interface ResourceDefinition {
   /** `virtualservices.networking.istio.io.yaml`. */
   readonly file: string;
-  readonly document: object;
+  readonly document: DefinitionDocument;
+}
+
+/** A CustomResourceDefinition, apiextensions.k8s.io/v1. */
+export interface DefinitionDocument {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: object;
+  readonly spec: {
+    readonly group: string;
+    readonly names: { readonly kind: string; readonly plural: string };
+    readonly scope: string;
+    readonly versions: readonly { readonly name: string; readonly storage: boolean; readonly schema: { readonly openAPIV3Schema: StructuralSchema } }[];
+  };
 }
 
 interface Column {
