@@ -9,7 +9,7 @@ export const meshConfigSpec = z.strictObject({
   /** `filter`: the wasm filter picks on routes with a choice; `native`: plain weights are left to Envoy. */
   decisions: z.enum(["filter", "native"]).default("filter"),
   /** `auto`: a proxy learns of the hosts that it calls; `all`: of every host that it may call. */
-  scope: z.enum(["auto", "all"]).default("all"),
+  scope: z.enum(["auto", "all"]).default("auto"),
   outboundTrafficPolicy: z.strictObject({ mode: z.enum(["ALLOW_ANY", "REGISTRY_ONLY"]).default("ALLOW_ANY") }).default({ mode: "ALLOW_ANY" }),
   localityLbSetting: localityLbSetting.optional(),
   /** What proxies count under Istio's names: `all`; `requests` without the bytes of HTTP, which cost as much again; or `none`. */
