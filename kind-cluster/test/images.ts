@@ -24,6 +24,22 @@ function envoy(binary: string): Image {
   return { files: { "/usr/local/bin/envoy": binary }, entrypoint: ["/usr/local/bin/envoy"] };
 }
 
+/** What kind-cluster/images/control-plane.Dockerfile copies, and nothing else. */
+const CONTROL_PLANE: Image = {
+  files: {
+    ...NODE,
+    ...Object.fromEntries(
+      ["package.json", "asconfig.json", "tsconfig.json", "node_modules", "filter", "control-plane", "envoy/bootstrap.ts", "envoy/metrics-sink.ts"].map(
+        (path) => [`/app/${path}`, join(ROOT, path)],
+      ),
+    ),
+  },
+  workingDir: "/app",
+  entrypoint: ["/usr/local/bin/node", "--import", "tsx", "control-plane/kubernetes/main.ts"],
+  env: { NODE_ENV: "production" },
+  user: NODE_USER,
+};
+
 /** The init container's image is a shell and iptables, which this machine has. */
 const SHELL: Image = { files: {}, entrypoint: ["/bin/sh"] };
 
@@ -45,12 +61,7 @@ export function createImages(envoyBinary: string): (image: string) => Image {
     }),
     envoy: () => envoy(envoyBinary),
     "weft-iptables": () => SHELL,
-    "weft-control-plane": () => ({
-      files: { ...NODE, "/app": ROOT },
-      workingDir: "/app",
-      entrypoint: ["/usr/local/bin/node", "--import", "tsx", "control-plane/kubernetes/main.ts"],
-      user: 65_532,
-    }),
+    "weft-control-plane": () => CONTROL_PLANE,
   };
   return (image) => {
     const [, name = image, tag = "latest"] = /([^/:@]+)(?::([^@]+))?(?:@.*)?$/.exec(image) ?? [];
