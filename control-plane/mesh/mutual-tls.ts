@@ -58,9 +58,9 @@ export function identitiesOf({ settings }: Mesh, { serviceAccounts, subjectAltNa
   return [...new Set([...ids, ...subjectAltNames])].sort();
 }
 
-/** The trust domain, then the names that count as it. */
+/** The trust domain and the names that count as it, in byte order: when two of them change places, nothing that is made of them changes. */
 export function trustDomainsOf({ trustDomain, trustDomainAliases }: Mesh["settings"]): readonly string[] {
-  return [...new Set([trustDomain, ...trustDomainAliases])];
+  return [...new Set([trustDomain, ...trustDomainAliases])].sort();
 }
 
 /** `namespace/account` of each that has a sidecar, in byte order. One that is not ready counts: its identity is no news when it is. */
