@@ -20,9 +20,23 @@ export interface DefinitionDocument {
   readonly metadata: object;
   readonly spec: {
     readonly group: string;
-    readonly names: { readonly kind: string; readonly plural: string };
+    readonly names: {
+      readonly kind: string;
+      readonly listKind: string;
+      readonly plural: string;
+      readonly singular: string;
+      readonly shortNames?: readonly string[];
+      readonly categories: readonly string[];
+    };
     readonly scope: string;
-    readonly versions: readonly { readonly name: string; readonly storage: boolean; readonly schema: { readonly openAPIV3Schema: StructuralSchema } }[];
+    readonly versions: readonly {
+      readonly name: string;
+      readonly served: boolean;
+      readonly storage: boolean;
+      readonly additionalPrinterColumns: readonly Column[];
+      readonly schema: { readonly openAPIV3Schema: StructuralSchema };
+      readonly subresources: object;
+    }[];
   };
 }
 
