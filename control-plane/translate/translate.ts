@@ -8,6 +8,7 @@ import { portMutualTls, trustDomainsOf } from "../mesh/mutual-tls.ts";
 import { scopeOf } from "../mesh/scope.ts";
 import { isHttp } from "../mesh/services.ts";
 import { compareDiagnostics, type Diagnostic, formatDiagnostic } from "../model/diagnostic.ts";
+import { withAddressListeners } from "./address-listeners.ts";
 import { addressesOf, callsOf, createAudiences } from "./audiences.ts";
 import { type CalledNames, hasAutomaticScope, workloadKey } from "./called-names.ts";
 import { captureListeners } from "./capture-listeners.ts";
@@ -90,7 +91,8 @@ export function translate(mesh: Mesh, options: TranslateOptions): RememberedTran
 
 function translateProxies(proxies: readonly Proxy[], tools: Tools, called: CalledNames | undefined): Translation {
   const diagnostics = new Map<string, Diagnostic>();
-  const entries = proxies.map((proxy): [string, ProxyResources] => {
+  const entries = proxies.map((given): [string, ProxyResources] => {
+    const proxy = withAddressListeners(tools.mesh, given);
     const { resources, shared } = proxy.kind === "gateway" ? gatewayResources(proxy, tools) : sidecarResources(proxy, tools, called);
     for (const diagnostic of shared.diagnostics) diagnostics.set(formatDiagnostic(diagnostic), diagnostic);
     return [proxy.id, resources];
@@ -116,9 +118,10 @@ function createTools(mesh: Mesh, { filter, former }: TranslateOptions) {
     routes.set(audience, known);
     return known;
   };
+  const shared = createSharing();
   const routed = (proxy: Proxy, routing: RoutingResource): RoutedResources => ({
     ...routing,
-    resources: [routing.resource, ...routing.clusters.flatMap((key) => clusters.outbound(proxy, key))],
+    resources: [shared(routing.resource), ...routing.clusters.flatMap((key) => clusters.outbound(proxy, key))],
   });
   return {
     mesh,
@@ -152,6 +155,22 @@ function createTools(mesh: Mesh, { filter, former }: TranslateOptions) {
       });
     },
   };
+}
+
+/** Audiences differ by their place above all, and routes seldom depend on it: what is made again for another audience is kept once. */
+function createSharing(): (resource: TranslatedResource) => TranslatedResource {
+  const made = new Map<string, TranslatedResource>();
+  return (resource) => {
+    const key = `${resource.type}/${resource.name}`;
+    const known = made.get(key);
+    if (known !== undefined && sameResource(known, resource)) return known;
+    made.set(key, resource);
+    return resource;
+  };
+}
+
+function sameResource(a: TranslatedResource, b: TranslatedResource): boolean {
+  return Buffer.compare(a.body, b.body) === 0 && sameList(a.needs, b.needs) === a.needs && sameList(a.origins, b.origins) === a.origins;
 }
 
 /** All that the virtual host of a name depends on, but for the proxy that asks. What the name leads to is looked up each time. */
