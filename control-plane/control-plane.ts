@@ -23,7 +23,7 @@ import type { CalledNamesStore } from "./source/called-names-file.ts";
 import type { LastGoodStore } from "./source/last-good-file.ts";
 import { type ParsedFile, parseFile } from "./source/parse-file.ts";
 import type { OpenSource } from "./source/source.ts";
-import { workloadKey } from "./translate/called-names.ts";
+import { MOST_CALLED_NAMES, workloadKey } from "./translate/called-names.ts";
 import { type RememberedTranslation, translate } from "./translate/translate.ts";
 import { effectiveResources } from "./validate/effective.ts";
 import { createCalledMemory } from "./xds/called-memory.ts";
@@ -181,8 +181,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
           onChange: renew,
           onServerCertificate: (certificate) => xds.replaceCertificate(certificate),
         });
-  const calledMemory = createCalledMemory(await options.called?.load(), (called) => {
-    options.called?.save(called).catch((error: Error) => logger.error({ error: error.message }, "what was called could not be saved"));
+  const calledMemory = createCalledMemory(await options.called?.load(), {
+    onChange: (called) => {
+      options.called?.save(called).catch((error: Error) => logger.error({ error: error.message }, "what was called could not be saved"));
+    },
+    onFull: (workload) =>
+      logger.warn({ workload, most: MOST_CALLED_NAMES }, "this workload calls more names than are remembered: give it the scope `all` or a Sidecar"),
   });
   /** Workloads that have called something for the first time. */
   const callers = new Set<string>();

@@ -1,5 +1,6 @@
 // What workloads have called: noted as their proxies ask, and kept for the next process. An input of translation (translate/called-names.ts).
 import { type CalledNames, MOST_CALLED_NAMES, NOTHING_CALLED, withCalled, workloadKey } from "../translate/called-names.ts";
+import { askedHost } from "../translate/names.ts";
 
 /** Who the proxies of the mesh are. */
 type Placed = { readonly id: string; readonly namespace: string; readonly workload: string };
@@ -12,9 +13,17 @@ export interface CalledMemory {
   readonly place: (proxies: readonly Placed[]) => void;
 }
 
-/** Goes on from what was called before. `onChange` is told the whole each time that it grows. */
-export function createCalledMemory(before: CalledNames = NOTHING_CALLED, onChange: (called: CalledNames) => void = () => undefined): CalledMemory {
+export interface CalledMemoryEvents {
+  /** Told the whole each time that it grows. */
+  readonly onChange: (called: CalledNames) => void;
+  /** Told once of a workload that has called more names than are remembered: proxies wait for the others in vain. */
+  readonly onFull: (workload: string) => void;
+}
+
+/** Goes on from what was called before. */
+export function createCalledMemory(before: CalledNames = NOTHING_CALLED, { onChange, onFull }: CalledMemoryEvents): CalledMemory {
   let called = before;
+  const full = new Set<string>();
   let workloads: ReadonlyMap<string, string> = new Map();
   const unplaced = new Map<string, Set<string>>();
   const note = (proxyId: string, names: readonly string[]): string | undefined => {
@@ -26,6 +35,11 @@ export function createCalledMemory(before: CalledNames = NOTHING_CALLED, onChang
       return undefined;
     }
     const next = withCalled(called, workload, names);
+    const known = next.get(workload);
+    if (!full.has(workload) && names.some((name) => askedHost(name) !== undefined && known?.has(name) !== true)) {
+      full.add(workload);
+      onFull(workload);
+    }
     if (next === called) return undefined;
     called = next;
     onChange(called);
