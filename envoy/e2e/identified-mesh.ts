@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { type MeshIdentity, startMeshIdentity } from "../../control-plane/ca/mesh-identity.ts";
+import { authorityPath, tokenKeyPath } from "../../control-plane/ca/paths.ts";
 import { Cluster_DiscoveryType, ClusterSchema } from "../../control-plane/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ListenerSchema } from "../../control-plane/gen/envoy/config/listener/v3/listener_pb.js";
 import { RouterSchema } from "../../control-plane/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
@@ -14,6 +15,7 @@ import { createProxyTokens, type ProxyTokens } from "../../control-plane/local/p
 import type { Proxy } from "../../control-plane/mesh/instance.ts";
 import { renewSecrets } from "../../control-plane/snapshot/secrets.ts";
 import { buildSnapshot, type Snapshot } from "../../control-plane/snapshot/snapshot.ts";
+import { refusePrivateKeys, refusePrivateKeysBelow } from "../../control-plane/test/private-keys.ts";
 import { packAny } from "../../control-plane/translate/any.ts";
 import type { TranslatedResource, XdsType } from "../../control-plane/translate/resource.ts";
 import { downstreamMutualTls, upstreamMutualTls } from "../../control-plane/translate/transport-socket.ts";
@@ -148,6 +150,9 @@ export class IdentifiedMesh {
       }),
     );
     await this.stopControlPlane();
+    refusePrivateKeys("what was logged", JSON.stringify(this.log) + this.envoyLog);
+    const keyStores = [authorityPath(this.folder), tokenKeyPath(this.folder)];
+    await refusePrivateKeysBelow(this.folder, (path) => keyStores.includes(join(this.folder, path)));
     await rm(this.folder, { recursive: true, force: true });
   }
 }

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { ReadyEvent, RunnerEvent } from "../../control-plane/local/events.ts";
+import { refusePrivateKeys, refusePrivateKeysBelow } from "../../control-plane/test/private-keys.ts";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const WEFT = join(ROOT, "control-plane", "cli", "weft.mjs");
@@ -64,7 +65,14 @@ function collect(child: ChildProcess, args: readonly string[]): Promise<{ code: 
     child.stdout?.on("data", (chunk) => (stdout += chunk));
     child.stderr?.on("data", (chunk) => (stderr += chunk));
     child.on("error", (error) => reject(new Error(`weft ${args.join(" ")}: ${error.message}`)));
-    child.on("close", (code) => resolve({ code: code ?? -1, stdout, stderr }));
+    child.on("close", (code) => {
+      try {
+        refusePrivateKeys(`what weft ${args[0]} printed`, stdout + stderr);
+        resolve({ code: code ?? -1, stdout, stderr });
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
   });
 }
 
@@ -128,9 +136,17 @@ export async function startMesh(
       look();
     });
 
+  /** Ends it, and fails where a private key is in anything that it said, answered or left behind. */
   const close = async (): Promise<void> => {
-    child.kill("SIGINT");
-    await closed;
+    try {
+      const ready = events.findLast((candidate) => isKind(candidate, "ready"));
+      if (ready !== undefined && ended === undefined) await refuseKeysInAnswers(ready);
+    } finally {
+      child.kill("SIGINT");
+      await closed;
+    }
+    refusePrivateKeys("what `weft up` printed", `${JSON.stringify(events)}${errors}`);
+    await refusePrivateKeysBelow(join(base, "state"), isKeyStore);
     if (process.env.WEFT_KEEP !== "1") await rm(base, { recursive: true, force: true });
   };
 
@@ -158,6 +174,27 @@ export async function startMesh(
     await close();
     throw error;
   }
+}
+
+/** All that the control plane's API and those of the proxies answer. Proxies that ended meanwhile are passed by. */
+async function refuseKeysInAnswers({ controlPlane, workloads, gateways }: ReadyEvent): Promise<void> {
+  const read = async (url: string): Promise<string> =>
+    fetch(url, { signal: AbortSignal.timeout(5_000) }).then(
+      (response) => response.text(),
+      () => "",
+    );
+  const paths = /there are ([^"]*)/.exec(await read(`${controlPlane.admin}/none`))?.[1]?.split(", ") ?? [];
+  const proxies = [...workloads.map(({ sidecar }) => sidecar.admin), ...gateways.map(({ admin }) => admin)].filter((admin) => admin !== "");
+  const urls = [
+    ...paths.map((path) => `${controlPlane.admin}${path}`),
+    ...proxies.flatMap((admin) => ["/config_dump?include_eds", "/certs"].map((path) => `${admin}${path}`)),
+  ];
+  for (const url of urls) refusePrivateKeys(url, await read(url));
+}
+
+/** Files of a state folder that are there to keep keys: the authority's, and what was good last, in which a Secret of the YAML stands as it is written. */
+function isKeyStore(path: string): boolean {
+  return path.startsWith("identity") || path === "last-good.json";
 }
 
 function isKind<Kind extends RunnerEvent["event"]>(event: RunnerEvent, kind: Kind): event is Extract<RunnerEvent, { event: Kind }> {

@@ -12,6 +12,7 @@ import { createSecretJoiner, gatewaySecrets, NO_SECRETS } from "../../control-pl
 import type { Refusal } from "../../control-plane/snapshot/quarantine.ts";
 import { type ProxySecrets, renewSecrets } from "../../control-plane/snapshot/secrets.ts";
 import { buildSnapshot, type Snapshot } from "../../control-plane/snapshot/snapshot.ts";
+import { refusePrivateKeys, refusePrivateKeysBelow } from "../../control-plane/test/private-keys.ts";
 import type { Translation } from "../../control-plane/translate/resource.ts";
 import { translate } from "../../control-plane/translate/translate.ts";
 import { systemClock } from "../../control-plane/xds/clock.ts";
@@ -121,6 +122,8 @@ export async function serveMesh(mesh: Mesh, { alter = (translation) => translati
     tokens?.close();
     await authority?.close();
     await xds.close();
+    refusePrivateKeys("an Envoy's log", log);
+    await refusePrivateKeysBelow(folder, (path) => path.startsWith("identity"));
     await rm(folder, { recursive: true, force: true });
   };
   try {

@@ -1,10 +1,12 @@
 // Security in a mesh that `weft up` runs, with real programs: what `weft explain` says of each request is what then happens to it, off-line and live; AUDIT and dry
 // runs are told about; routes ask for claims; `weft cert` lists and renews.
-import { readFile, writeFile } from "node:fs/promises";
+import { appendFile, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { connect } from "node:tls";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createRoot, issueLeaf } from "../../control-plane/ca/certificates.ts";
 import { explainOffline } from "../../control-plane/cli/explain-offline.ts";
 import { parseRequest } from "../../control-plane/cli/explain-request.ts";
 import { explainText } from "../../control-plane/cli/explain-text.ts";
@@ -14,6 +16,12 @@ import { MESHES, startMesh, type TestMesh, until } from "./mesh.ts";
 const ISSUER = "https://issuer.example";
 const keys = await generateKeyPair("ES256");
 const JWKS = JSON.stringify({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: "one", alg: "ES256" }] });
+const certificate = await issueLeaf(await createRoot(1, Date.now()), {
+  uri: "spiffe://test/x",
+  dnsNames: ["front.example"],
+  nowMs: Date.now(),
+  lifetimeMs: 3_600_000,
+});
 const ECHO = "selector: {matchLabels: {app: echo}}";
 
 const policy = (name: string, spec: string, annotations = ""): string => `
@@ -49,7 +57,13 @@ const POLICIES = [
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: front}
-spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}, {port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: front}}]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: front}
+type: kubernetes.io/tls
+stringData: ${JSON.stringify({ "tls.crt": certificate.chainPem, "tls.key": certificate.privateKey.reveal() })}
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -227,6 +241,23 @@ describe("AUDIT and dry runs", () => {
   });
 });
 
+describe("a Secret's key", () => {
+  // Everything else that the mesh says, answers and leaves behind is searched when it is closed.
+  it("is in use, and shown by nothing", async () => {
+    const { url = "" } = mesh.ready.gateways[0]?.ports.find(({ number }) => number === 443) ?? {};
+    const subject = await new Promise<string>((resolve, reject) => {
+      const socket = connect({ host: new URL(url).hostname, port: Number(new URL(url).port), servername: "front.example", rejectUnauthorized: false }, () =>
+        resolve(String(socket.getPeerCertificate().subjectaltname)),
+      );
+      socket.once("error", reject);
+    });
+    expect(subject).toContain("front.example");
+    for (const format of ["yaml", "json"])
+      expect((await mesh.weft("get", "secret", "front", "-o", format)).stdout).not.toContain(certificate.privateKey.reveal().split("\n")[1]);
+    expect((await mesh.weft("proxy-config", "listeners", "ingressgateway", "-o", "json")).code).toBe(0);
+  });
+});
+
 describe("weft cert", () => {
   const rows = async (...args: readonly string[]): Promise<readonly Readonly<Record<string, string>>[]> => {
     const { stdout, stderr, code } = await mesh.weft("cert", "show", ...args, "-o", "json");
@@ -263,5 +294,14 @@ describe("weft cert", () => {
     asking = false;
     await load;
     expect([new Set(statuses), statuses.length > 20]).toEqual([new Set([200]), true]);
+  });
+});
+
+describe("the search for private keys when a mesh is closed", () => {
+  it("fails where one has got into a log", async () => {
+    const leaking = await startMesh(join(MESHES, "echo"));
+    await appendFile(leaking.ready.controlPlane.log, `${JSON.stringify({ msg: "a certificate was issued", key: certificate.privateKey.reveal() })}\n`);
+    await expect(leaking.close()).rejects.toThrow("private key leaked");
+    await rm(dirname(leaking.folder), { recursive: true, force: true });
   });
 });
