@@ -35,9 +35,21 @@ const RECOVERED_MS = 10_000;
 const LONGEST_RESTART_MS = 5_000;
 const END_GRACE_MS = 3_000;
 
+/** Node's own arguments for a module of the control plane. */
+export function controlPlaneArgv(module: string): readonly string[] {
+  return module.endsWith(".ts") ? ["--import", import.meta.resolve("tsx")] : ["--enable-source-maps"];
+}
+
+/**
+ * The responses of a first sync come and go by the hundred megabytes. With this limit glibc gives back to the system what is freed of them, instead of raising
+ * the limit to their size; elsewhere it means nothing.
+ */
+export function controlPlaneEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return { MALLOC_MMAP_THRESHOLD_: "65536", MALLOC_TRIM_THRESHOLD_: "65536", ...environment };
+}
+
 /** Forks the control plane. TypeScript is read through tsx, found from here, whatever the working directory; a bundle needs no translation. */
 export function startControlPlaneProcess(options: ControlPlaneOptions): ControlPlaneProcess {
-  const tsx = import.meta.resolve("tsx");
   let child: ChildProcess | undefined;
   let [xdsPort, failures, startedAtMs] = [0, 0, 0];
   let ending = false;
@@ -60,8 +72,12 @@ export function startControlPlaneProcess(options: ControlPlaneOptions): ControlP
     ];
     // In a group of its own: what ends the runner's group must not end it before the proxies. It ends when its channel closes, however the runner ended.
     const module = options.module ?? CONTROL_PLANE;
-    const execArgv = module.endsWith(".ts") ? ["--import", tsx] : ["--enable-source-maps"];
-    const own = fork(module, args, { execArgv, stdio: ["ignore", log, log, "ipc"], detached: true });
+    const own = fork(module, args, {
+      execArgv: [...controlPlaneArgv(module)],
+      env: controlPlaneEnvironment(process.env),
+      stdio: ["ignore", log, log, "ipc"],
+      detached: true,
+    });
     closeSync(log);
     child = own;
     own.on("message", (message: ControlPlaneMessage) => {

@@ -52,9 +52,13 @@ export interface Translation {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** A resource as an origin. */
+const ORIGINS = new WeakMap<AnyResource, ResourceOrigin>();
+
+/** A resource as an origin: the same object each time, since it is one of many Envoy resources. */
 export function resourceOrigin(resource: AnyResource): ResourceOrigin {
-  return { origin: resource.origin, resource: resourceLabel(resource) };
+  const known = ORIGINS.get(resource) ?? { origin: resource.origin, resource: resourceLabel(resource) };
+  ORIGINS.set(resource, known);
+  return known;
 }
 
 /** Each origin once, at its first place. */

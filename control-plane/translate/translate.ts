@@ -119,10 +119,10 @@ function createTools(mesh: Mesh, { filter, former }: TranslateOptions) {
     return known;
   };
   const shared = createSharing();
-  const routed = (proxy: Proxy, routing: RoutingResource): RoutedResources => ({
-    ...routing,
-    resources: [shared(routing.resource), ...routing.clusters.flatMap((key) => clusters.outbound(proxy, key))],
-  });
+  const routed = (proxy: Proxy, routing: RoutingResource): RoutedResources => {
+    const resource = shared(routing.resource);
+    return { ...routing, resource, resources: [resource, ...routing.clusters.flatMap((key) => clusters.outbound(proxy, key))] };
+  };
   return {
     mesh,
     virtualServices,

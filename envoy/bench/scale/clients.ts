@@ -1,13 +1,22 @@
 // The process of all proxies: it is told over IPC what to do, and tells what came of it. A process of its own, so that its CPU is not the control plane's.
-import { Client, credentials } from "@grpc/grpc-js";
+import { type ChannelCredentials, Client, credentials, Metadata } from "@grpc/grpc-js";
 import { type EnvoyStream, newProxyMemory, openStream, type ProxyMemory } from "./envoy-stream.ts";
 
 export type ClientsCommand =
   /** Opens the streams of these proxies; proxies that were connected before report what they hold. */
-  | { readonly kind: "open"; readonly port: number; readonly proxies: readonly string[] }
+  | { readonly kind: "open"; readonly port: number; readonly proxies: readonly string[]; readonly security?: ClientSecurity }
   | { readonly kind: "close" }
   /** Answers once nothing has come for `quietMs`, and something has come at all where `atLeast` says how many streams wait for it. */
   | { readonly kind: "report"; readonly quietMs: number; readonly atLeast: number; readonly timeoutMs: number };
+
+/** By which the two prove themselves; absent in plaintext. */
+export interface ClientSecurity {
+  readonly rootsPem: string;
+  /** In the control plane's certificate. */
+  readonly serverName: string;
+  /** By proxy. */
+  readonly tokens: Readonly<Record<string, string>>;
+}
 
 /** What the streams have taken since the last report. */
 export interface ClientsReport {
@@ -29,18 +38,29 @@ const memories = new Map<string, ProxyMemory>();
 let streams: EnvoyStream[] = [];
 let connections: Client[] = [];
 
-function open(port: number, proxies: readonly string[]): void {
+function open(port: number, proxies: readonly string[], security: ClientSecurity | undefined): void {
+  const channel = security === undefined ? credentials.createInsecure() : securedBy(security);
   for (const [index, id] of proxies.entries()) {
     if (index % STREAMS_PER_CONNECTION === 0) {
       connections.push(
-        new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1, "grpc.max_receive_message_length": -1 }),
+        new Client(`127.0.0.1:${port}`, channel, {
+          "grpc.use_local_subchannel_pool": 1,
+          "grpc.max_receive_message_length": -1,
+          ...(security === undefined ? {} : { "grpc.ssl_target_name_override": security.serverName }),
+        }),
       );
     }
     const connection = connections.at(-1);
     const memory = memories.get(id) ?? newProxyMemory(id);
     memories.set(id, memory);
-    if (connection !== undefined) streams.push(openStream(connection, memory, (error) => broken(id, error)));
+    const metadata = new Metadata();
+    if (security !== undefined) metadata.set("authorization", `Bearer ${security.tokens[id]}`);
+    if (connection !== undefined) streams.push(openStream(connection, memory, (error) => broken(id, error), metadata));
   }
+}
+
+function securedBy({ rootsPem }: ClientSecurity): ChannelCredentials {
+  return credentials.createSsl(Buffer.from(rootsPem));
 }
 
 let closing = false;
@@ -81,7 +101,7 @@ async function report({ quietMs, atLeast, timeoutMs }: Extract<ClientsCommand, {
 }
 
 process.on("message", async (command: ClientsCommand) => {
-  if (command.kind === "open") open(command.port, command.proxies);
+  if (command.kind === "open") open(command.port, command.proxies, command.security);
   else if (command.kind === "close") close();
   else process.send?.(await report(command));
 });

@@ -2,7 +2,7 @@
 // for all streams.
 import { fromBinary } from "@bufbuild/protobuf";
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import type { Client, ClientDuplexStream } from "@grpc/grpc-js";
+import { type Client, type ClientDuplexStream, Metadata } from "@grpc/grpc-js";
 import { ClusterSchema } from "../../../control-plane/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ListenerSchema } from "../../../control-plane/gen/envoy/config/listener/v3/listener_pb.js";
 import { HttpConnectionManagerSchema } from "../../../control-plane/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
@@ -49,8 +49,8 @@ export interface EnvoyStream {
 const passBytes = (bytes: Buffer): Buffer => bytes;
 
 /** Opens a stream for a proxy, which reports what it holds. */
-export function openStream(client: Client, memory: ProxyMemory, onBroken: (error: Error) => void): EnvoyStream {
-  const call = client.makeBidiStreamRequest(AGGREGATED_DISCOVERY_SERVICE.DeltaAggregatedResources.path, passBytes, passBytes);
+export function openStream(client: Client, memory: ProxyMemory, onBroken: (error: Error) => void, metadata = new Metadata()): EnvoyStream {
+  const call = client.makeBidiStreamRequest(AGGREGATED_DISCOVERY_SERVICE.DeltaAggregatedResources.path, passBytes, passBytes, metadata);
   const counters: StreamCounters = { bytes: 0, resources: 0, removals: 0, lastAtMs: 0 };
   const requested = new Set<XdsType>();
   const { held, names } = memory;

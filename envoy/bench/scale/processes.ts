@@ -3,8 +3,10 @@ import { type ChildProcess, fork } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { bundled } from "../../../control-plane/local/bundle.ts";
+import { controlPlaneArgv, controlPlaneEnvironment } from "../../../control-plane/local/control-plane-process.ts";
 import type { ControlPlaneMessage, ProxyState, RunnerMessage } from "../../../control-plane/local/protocol.ts";
-import type { ClientsCommand, ClientsReport } from "./clients.ts";
+import type { ClientSecurity, ClientsCommand, ClientsReport } from "./clients.ts";
 
 export interface MeasuredControlPlane {
   readonly xdsPort: number;
@@ -26,9 +28,10 @@ const CLIENTS = fileURLToPath(new URL("clients.ts", import.meta.url));
 const TICKS_PER_SECOND = 100;
 const SETTLE_MS = 120_000;
 
-/** Starts the control plane on a folder; `profile`: a folder for a CPU profile of its whole life. */
+/** Starts the control plane on a folder, as `weft up` does; `profile`: a folder for a CPU profile of its whole life. */
 export async function startControlPlane(folder: string, stateFolder: string, profile?: string): Promise<MeasuredControlPlane> {
-  const execArgv = ["--import", import.meta.resolve("tsx"), ...(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`])];
+  const module = (await bundled(CONTROL_PLANE)) ?? CONTROL_PLANE;
+  const execArgv = [...controlPlaneArgv(module), ...(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`])];
   const args = [
     "--folder",
     folder,
@@ -39,7 +42,7 @@ export async function startControlPlane(folder: string, stateFolder: string, pro
     join(stateFolder, "control-plane.log"),
     "--plaintext",
   ];
-  const child = fork(CONTROL_PLANE, args, { execArgv, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const child = fork(module, args, { execArgv, env: controlPlaneEnvironment(process.env), stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const pid = child.pid ?? 0;
   const listeners = new Set<(message: ControlPlaneMessage) => void>();
   let [proxies, revision]: [readonly ProxyState[], number] = [[], 0];
@@ -80,7 +83,7 @@ export async function startControlPlane(folder: string, stateFolder: string, pro
 }
 
 export interface Clients {
-  readonly open: (port: number, proxies: readonly string[]) => void;
+  readonly open: (port: number, proxies: readonly string[], security?: ClientSecurity) => void;
   readonly close: () => void;
   readonly report: (options: { readonly quietMs: number; readonly atLeast: number; readonly timeoutMs?: number }) => Promise<ClientsReport>;
   readonly end: () => Promise<void>;
@@ -93,7 +96,7 @@ export function startClients(): Clients {
     child.send(command);
   };
   return {
-    open: (port, proxies) => send({ kind: "open", port, proxies }),
+    open: (port, proxies, security) => send({ kind: "open", port, proxies, ...(security === undefined ? {} : { security }) }),
     close: () => send({ kind: "close" }),
     report: ({ quietMs, atLeast, timeoutMs = 120_000 }) =>
       new Promise((resolve, reject) => {
@@ -105,19 +108,22 @@ export function startClients(): Clients {
   };
 }
 
-async function cpuSeconds(pid: number): Promise<number> {
+/** CPU of a process since it began, in seconds. Linux only. */
+export async function cpuSeconds(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/stat`, "utf8");
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-async function memory(pid: number): Promise<{ readonly now: number; readonly peak: number }> {
+/** Resident megabytes. Linux only. */
+export async function memory(pid: number): Promise<{ readonly now: number; readonly peak: number }> {
   const text = await readFile(`/proc/${pid}/status`, "utf8");
   const megabytes = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(text)?.[1] ?? Number.NaN) / 1_024;
   return { now: megabytes("VmRSS"), peak: megabytes("VmHWM") };
 }
 
-function ended(child: ChildProcess): Promise<void> {
+/** Ends a process and waits until it has. */
+export function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   return new Promise((resolve) => {
     child.once("exit", () => resolve());
