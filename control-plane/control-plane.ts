@@ -34,6 +34,9 @@ import { startXdsServer } from "./xds/server.ts";
 /** Whoever listens hears of proxies this often at most. */
 const TELL_PROXIES_MS = 20;
 
+/** A machine that has much else to do makes a publication long, and the next change is not to wait as long again. */
+const LONGEST_REST_MS = 2_000;
+
 /** Services are `<name>.<namespace>.svc.<domain>`. */
 const CLUSTER_DOMAIN = "cluster.local";
 
@@ -54,7 +57,7 @@ export interface ControlPlaneOptions {
   readonly identity: OpenIdentity | "plaintext";
   /** Which of the files that resources name are known not to be there; absent where the proxies run on other machines. */
   readonly absentFiles?: (paths: readonly string[], former: ReadonlySet<string>) => ReadonlySet<string>;
-  /** Rest after a publication, as a multiple of the time that it took: what changes meanwhile is published together. Default: 0. */
+  /** Rest after a publication, as a multiple of the time that it took, two seconds at most: what changes meanwhile is published together. Default: 0. */
   readonly restFactor?: number;
   readonly wasm: Uint8Array;
   /** For tests only: a filter that can be made to trap. */
@@ -283,7 +286,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }
     const elapsedMs = performance.now() - startedMs;
     counters.published(elapsedMs);
-    restedAtMs = startedMs + elapsedMs * (1 + restFactor);
+    restedAtMs = startedMs + elapsedMs + Math.min(elapsedMs * restFactor, LONGEST_REST_MS);
     logger.info({ revision, proxies: snapshot.proxies.size, elapsedMs: Math.round(elapsedMs) }, "published");
   };
 
