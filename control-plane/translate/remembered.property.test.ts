@@ -18,8 +18,12 @@ interface Written {
   readonly host: "a" | "b" | "c.elsewhere" | "*.default.svc.cluster.local";
   readonly leadsTo: "a" | "b" | "missing" | "c.elsewhere";
   readonly delegates: boolean;
+  /** What the delegate leads to. */
+  readonly delegated: "a" | "b" | "c.elsewhere";
   readonly sourceLabel: string;
   readonly rule: "none" | "subsets" | "balanced" | "distribute" | "wildcard";
+  /** Whom the rule is for, where it is for one host. */
+  readonly ruled: "a" | "b";
   readonly exportTo: "." | "*";
   readonly sidecar: boolean;
   readonly mode: "ALLOW_ANY" | "REGISTRY_ONLY";
@@ -32,8 +36,10 @@ const written: fc.Arbitrary<Written> = fc.record({
   host: fc.constantFrom("a", "b", "c.elsewhere", "*.default.svc.cluster.local"),
   leadsTo: fc.constantFrom("a", "b", "missing", "c.elsewhere"),
   delegates: fc.boolean(),
+  delegated: fc.constantFrom("a", "b", "c.elsewhere"),
   sourceLabel: fc.constantFrom("a", "b"),
   rule: fc.constantFrom("none", "subsets", "balanced", "balanced", "distribute", "wildcard"),
+  ruled: fc.constantFrom("a", "b"),
   exportTo: fc.constantFrom(".", "*"),
   sidecar: fc.boolean(),
   mode: fc.constantFrom("ALLOW_ANY", "REGISTRY_ONLY"),
@@ -47,7 +53,7 @@ const edits = fc.array(
     fc.constantFrom(
       // What is easily missed is edited more often.
       ...(["unready", "unready", "unready", "unready", "weight", "weight", "weight"] as const),
-      ...(["host", "leadsTo", "delegates", "sourceLabel", "rule", "exportTo", "sidecar", "mode", "protocol"] as const),
+      ...(["host", "leadsTo", "delegates", "delegated", "sourceLabel", "rule", "ruled", "exportTo", "sidecar", "mode", "protocol"] as const),
     ),
     written,
   ),
@@ -58,7 +64,7 @@ const edits = fc.array(
 );
 
 /** Each member is a file, so that an edit leaves the resources of the others as they are. */
-function filesOf({ weight, host, leadsTo, delegates, sourceLabel, rule, exportTo, sidecar, mode, protocol }: Written): readonly string[] {
+function filesOf({ weight, host, leadsTo, delegates, delegated, sourceLabel, rule, ruled, exportTo, sidecar, mode, protocol }: Written): readonly string[] {
   const service = (name: string, namespace: string): string => `
 ---
 apiVersion: v1
@@ -93,7 +99,7 @@ spec:
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: part}
-spec: {http: [{name: delegated, route: [{destination: {host: ${leadsTo}}}]}]}
+spec: {http: [{name: delegated, route: [{destination: {host: ${delegated}}}]}]}
 `,
     rule === "none"
       ? ""
@@ -102,7 +108,7 @@ spec: {http: [{name: delegated, route: [{destination: {host: ${leadsTo}}}]}]}
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: rule}
-spec: {host: "${rule === "wildcard" ? "*.default.svc.cluster.local" : "a"}", ${policy}subsets: [{name: x, labels: {version: x}}]}
+spec: {host: "${rule === "wildcard" ? "*.default.svc.cluster.local" : ruled}", ${policy}subsets: [{name: x, labels: {version: x}}]}
 `,
     sidecar
       ? `
@@ -122,6 +128,22 @@ spec: {outboundTrafficPolicy: {mode: ${mode}}}
 `,
   ];
 }
+
+const PLAIN: Written = {
+  weight: 10,
+  host: "a",
+  leadsTo: "a",
+  delegates: false,
+  delegated: "b",
+  sourceLabel: "a",
+  rule: "subsets",
+  ruled: "a",
+  exportTo: "*",
+  sidecar: false,
+  mode: "ALLOW_ANY",
+  protocol: "http",
+  unready: [],
+};
 
 const PARSED = new Map<string, ParsedFile>();
 
@@ -179,20 +201,23 @@ describe("a translation with the memory of the former one", () => {
     );
   });
 
+  it("makes the routes of a host again when the traffic of what a delegate leads to is divided otherwise", () => {
+    // That b is divided over zones is known by the delegate and by nothing that names a.
+    const what: Written = { ...PLAIN, delegates: true, delegated: "b", rule: "balanced", ruled: "b" };
+    const before = meshFor(what);
+    const input = meshInputFor({ ...what, unready: ["b-y-1"] }, before);
+    const first = translate(before, { filter: FILTER });
+    const remembered = translate(buildMesh(input, before), { filter: FILTER, former: first.memory });
+    expect(printed(remembered)).toEqual(printed(translate(buildMesh(input), { filter: FILTER })));
+    const routesToA = (translation: Translation): readonly Uint8Array[] =>
+      [...translation.proxies.values()].flatMap(({ resources }) =>
+        resources.filter(({ name }) => name.startsWith("http-proxy/a.default.")).map(({ body }) => body),
+      );
+    expect(routesToA(remembered)).not.toEqual(routesToA(first));
+  });
+
   it("hands on the same objects where nothing has changed", () => {
-    const what: Written = {
-      weight: 10,
-      host: "a",
-      leadsTo: "b",
-      delegates: false,
-      sourceLabel: "a",
-      rule: "subsets",
-      exportTo: "*",
-      sidecar: false,
-      mode: "ALLOW_ANY",
-      protocol: "http",
-      unready: [],
-    };
+    const what = PLAIN;
     const mesh = meshFor(what);
     const first = translate(mesh, { filter: FILTER });
     const second = translate(mesh, { filter: FILTER, former: first.memory });
