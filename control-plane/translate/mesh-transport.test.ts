@@ -96,6 +96,15 @@ describe("mutual TLS by itself", () => {
     expect(plain).toEqual([false, false]);
   });
 
+  it.each(["{proxyProtocol: {}}", "{proxyProtocol: {}, tls: {mode: ISTIO_MUTUAL}}"])(
+    "is not where the application gets a PROXY protocol header: %s",
+    (policy) => {
+      const { cluster } = called(service() + rule(policy));
+      expect(cluster.transportSocket?.name).toBe("envoy.transport_sockets.upstream_proxy_protocol");
+      expect(cluster.transportSocketMatches).toEqual([]);
+    },
+  );
+
   it("is for connections whose destination the proxy takes over only where all have a sidecar", () => {
     const headless = service(", clusterIP: None");
     const captures = { captures: true };

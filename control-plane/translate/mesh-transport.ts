@@ -24,10 +24,11 @@ export interface MeshDestination {
 /**
  * A rule's ISTIO_MUTUAL and DISABLE count as they stand. Without a word of a rule it is mutual TLS wherever the other end takes it: each endpoint by its own
  * mark, or all together where Envoy finds them by itself. Source: Istio, "Auto mutual TLS", and buildMtlsSettings of pilot/pkg/networking/core.
+ * A PROXY protocol header is for the application: a sidecar would read it as the start of TLS. So a rule with `proxyProtocol` calls in plain text.
  */
 export function meshTransport(mesh: Mesh, destination: MeshDestination): TransportFields {
   const { host, policy, discovery, endpoints } = destination;
-  if (!mesh.certificates || host === undefined) return {};
+  if (!mesh.certificates || host === undefined || policy.proxyProtocol !== undefined) return {};
   const mode = policy.tls?.mode;
   if (mode === "ISTIO_MUTUAL") return { transportSocket: mutualTls(mesh, host, destination) };
   if (policy.tls !== undefined || !isCalledByMutualTls(mesh, host) || discovery.kind === "request-name") return {};

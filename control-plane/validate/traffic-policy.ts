@@ -17,9 +17,17 @@ export function checkTrafficPolicy(policy: TrafficPolicy | undefined, namespace:
     return [error("WEFT0360", path, "a policy has either tunnel or proxyProtocol, not both", "remove one of them")];
   return [
     ...checkSettings(policy, namespace, path),
+    ...checkProxyProtocol(policy, path),
     ...portLevelSettings.flatMap((settings, index) => checkPort(settings, namespace, [...path, "portLevelSettings", index])),
     ...checkTunnel(tunnel, [...path, "tunnel"]),
   ];
+}
+
+/** The header is for the application; a sidecar takes nothing but TLS where mutual TLS is on. */
+function checkProxyProtocol({ proxyProtocol, tls }: TrafficPolicy, path: FieldPath): readonly Problem[] {
+  if (proxyProtocol === undefined || tls?.mode !== "ISTIO_MUTUAL") return [];
+  const what = "connections with a PROXY protocol header are in plain text: ISTIO_MUTUAL counts for nothing beside proxyProtocol";
+  return [warning("WEFT0360", [...path, "tls"], what, "remove one of them")];
 }
 
 /** What a policy and a port's settings share. */

@@ -5,13 +5,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { anyPack, anyUnpack } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
+import { createRoot, issueLeaf } from "../../control-plane/ca/certificates.ts";
 import { BootstrapSchema } from "../../control-plane/gen/envoy/config/bootstrap/v3/bootstrap_pb.js";
 import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from "../../control-plane/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { ApiConfigSource_ApiType, ApiVersion } from "../../control-plane/gen/envoy/config/core/v3/config_source_pb.js";
+import {
+  ApiConfigSource_ApiType,
+  type ApiConfigSourceSchema,
+  ApiVersion,
+  ConfigSourceSchema,
+} from "../../control-plane/gen/envoy/config/core/v3/config_source_pb.js";
 import { ClusterLoadAssignmentSchema } from "../../control-plane/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import { UpstreamTlsContextSchema } from "../../control-plane/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { clustersOf } from "../../control-plane/test/clusters-of.ts";
 import { deployment, meshOf, sidecar } from "../../control-plane/test/mesh-of.ts";
+import type { Init } from "../../control-plane/translate/init.ts";
+import { LEAF_SECRET, ROOTS_SECRET } from "../../control-plane/translate/names.ts";
 import { ensureEnvoy } from "../install.ts";
 
 const run = promisify(execFile);
@@ -84,22 +94,59 @@ function everyCluster(name: string, trafficPolicy: string, port: string, default
   return [...outbound, ...inbound];
 }
 
+const FROM_XDS: Init<typeof ApiConfigSourceSchema> = {
+  apiType: ApiConfigSource_ApiType.DELTA_GRPC,
+  transportApiVersion: ApiVersion.V3,
+  grpcServices: [{ targetSpecifier: { case: "envoyGrpc", value: { clusterName: "xds" } } }],
+};
+
+/** The same cluster with its certificates from files: Envoy has no stream to ask while it checks a bootstrap file, and ends (SIGSEGV) where one is named. */
+function withSecretsFrom(folder: string, cluster: Cluster): Cluster {
+  const config = cluster.transportSocket?.configType;
+  const context = config?.case === "typedConfig" ? anyUnpack(config.value, UpstreamTlsContextSchema) : undefined;
+  if (context === undefined || cluster.transportSocket === undefined) return cluster;
+  const validation = context.commonTlsContext?.validationContextType;
+  const roots = validation?.case === "combinedValidationContext" ? validation.value.validationContextSdsSecretConfig : undefined;
+  for (const secret of [...(context.commonTlsContext?.tlsCertificateSdsSecretConfigs ?? []), ...(roots === undefined ? [] : [roots])])
+    secret.sdsConfig = create(ConfigSourceSchema, {
+      configSourceSpecifier: { case: "pathConfigSource", value: { path: secretFile(folder, secret.name) } },
+      resourceApiVersion: ApiVersion.V3,
+    });
+  return {
+    ...cluster,
+    transportSocket: { ...cluster.transportSocket, configType: { case: "typedConfig", value: anyPack(UpstreamTlsContextSchema, context) } },
+  };
+}
+
+function secretFile(folder: string, name: string): string {
+  return join(folder, `${name}.json`);
+}
+
+async function writeSecrets(folder: string): Promise<void> {
+  const nowMs = Date.now();
+  const root = await createRoot(1, nowMs);
+  const leaf = await issueLeaf(root, { uri: "spiffe://cluster.local/ns/default/sa/product", nowMs, lifetimeMs: 3_600_000 });
+  const inline = (text: string) => ({ inlineString: text });
+  const secrets = {
+    [LEAF_SECRET]: { tlsCertificate: { certificateChain: inline(leaf.chainPem), privateKey: inline(leaf.privateKey.reveal()) } },
+    [ROOTS_SECRET]: { validationContext: { trustedCa: inline(root.rootsPem.join("")) } },
+  };
+  const type = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+  for (const [name, secret] of Object.entries(secrets))
+    await writeFile(secretFile(folder, name), JSON.stringify({ resources: [{ "@type": type, name, ...secret }] }), { mode: 0o600 });
+}
+
 /** What Envoy says of clusters that stand in a bootstrap file; it reads them as strictly as those that come by CDS. */
 async function validate(clusters: readonly Cluster[]): Promise<string> {
   const xds = create(ClusterSchema, { name: "xds", clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC } });
+  const folder = await mkdtemp(join(tmpdir(), "weft-clusters-"));
   const bootstrap = create(BootstrapSchema, {
     node: { id: "test", cluster: "test" },
-    staticResources: { clusters: [xds, ...clusters] },
-    dynamicResources: {
-      adsConfig: {
-        apiType: ApiConfigSource_ApiType.DELTA_GRPC,
-        transportApiVersion: ApiVersion.V3,
-        grpcServices: [{ targetSpecifier: { case: "envoyGrpc", value: { clusterName: "xds" } } }],
-      },
-    },
+    staticResources: { clusters: [xds, ...clusters.map((cluster) => withSecretsFrom(folder, cluster))] },
+    dynamicResources: { adsConfig: FROM_XDS },
   });
-  const folder = await mkdtemp(join(tmpdir(), "weft-clusters-"));
   try {
+    await writeSecrets(folder);
     const file = join(folder, "bootstrap.pb");
     await writeFile(file, toBinary(BootstrapSchema, bootstrap));
     const answer = await run(await ensureEnvoy(), ["--mode", "validate", "-c", file, "--log-level", "warning"]).catch((failure: unknown) => ({
