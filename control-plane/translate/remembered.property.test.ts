@@ -29,6 +29,8 @@ interface Written {
   readonly mode: "ALLOW_ANY" | "REGISTRY_ONLY";
   readonly protocol: "http" | "tcp";
   readonly unready: readonly string[];
+  /** Whether b has no sidecars, so that it calls nobody. */
+  readonly bare: boolean;
 }
 
 const written: fc.Arbitrary<Written> = fc.record({
@@ -44,6 +46,7 @@ const written: fc.Arbitrary<Written> = fc.record({
   sidecar: fc.boolean(),
   mode: fc.constantFrom("ALLOW_ANY", "REGISTRY_ONLY"),
   protocol: fc.constantFrom("http", "tcp"),
+  bare: fc.boolean(),
   unready: fc.subarray(["a-x-1", "a-y-1", "b-x-1", "b-y-1", "c-x-1"]),
 });
 
@@ -53,7 +56,7 @@ const edits = fc.array(
     fc.constantFrom(
       // What is easily missed is edited more often.
       ...(["unready", "unready", "unready", "unready", "weight", "weight", "weight"] as const),
-      ...(["host", "leadsTo", "delegates", "delegated", "sourceLabel", "rule", "ruled", "exportTo", "sidecar", "mode", "protocol"] as const),
+      ...(["host", "leadsTo", "delegates", "delegated", "sourceLabel", "rule", "ruled", "exportTo", "sidecar", "mode", "protocol", "bare"] as const),
     ),
     written,
   ),
@@ -143,13 +146,18 @@ const PLAIN: Written = {
   mode: "ALLOW_ANY",
   protocol: "http",
   unready: [],
+  bare: false,
 };
 
 const PARSED = new Map<string, ParsedFile>();
 
 /** A mesh as the control plane makes it: files that are as they were are not parsed again, instances and proxies are the same objects. */
 function meshInputFor(what: Written, former?: Mesh): MeshInput {
-  const change = (instance: Instance): Instance => ({ ...instance, ready: !what.unready.includes(instance.name) });
+  const change = (instance: Instance): Instance => ({
+    ...instance,
+    ready: !what.unready.includes(instance.name),
+    hasSidecar: !(what.bare && instance.labels.app === "b"),
+  });
   const texts = filesOf(what);
   const wired = wiredMesh(texts.join(""), { httpProxy: true, change });
   const files = texts.map((text, index): [string, ParsedFile] => {
@@ -202,8 +210,8 @@ describe("a translation with the memory of the former one", () => {
   });
 
   it("makes the routes of a host again when the traffic of what a delegate leads to is divided otherwise", () => {
-    // That b is divided over zones is known by the delegate and by nothing that names a.
-    const what: Written = { ...PLAIN, delegates: true, delegated: "b", rule: "balanced", ruled: "b" };
+    // How b is divided over zones is a matter of the delegate, and of nothing that names a; and what becomes of b changes nothing for those who call a.
+    const what: Written = { ...PLAIN, delegates: true, delegated: "b", rule: "balanced", ruled: "b", bare: true };
     const before = meshFor(what);
     const input = meshInputFor({ ...what, unready: ["b-y-1"] }, before);
     const first = translate(before, { filter: FILTER });
