@@ -28,8 +28,7 @@ export const INBOUND_SOURCE = "127.0.0.6";
 
 /** Where the volume with token and roots is mounted. */
 export const IDENTITY_FOLDER = "/var/run/secrets/weft";
-/** The service account's token for the control plane, and what it may be used for. */
-export const TOKEN_PATH = `${IDENTITY_FOLDER}/token`;
+/** What the service account's token there may be used for: the control plane alone takes it. */
 export const TOKEN_AUDIENCE = "weft-xds";
 
 /** The ConfigMap that the leader keeps in every namespace of the mesh. */
