@@ -9,12 +9,13 @@ import type { Diagnostic } from "../model/diagnostic.ts";
 import { EMPTY_LAST_GOOD } from "../model/last-good.ts";
 import { type ParsedFile, parseFile } from "../source/parse-file.ts";
 import { effectiveResources } from "../validate/effective.ts";
-import { EXIT } from "./command-error.ts";
+import { type ClusterOption, withFilesOf } from "./cluster-mesh.ts";
+import { CommandError, EXIT } from "./command-error.ts";
 import { countText, diagnosticText } from "./diagnostic-text.ts";
 import { readMeshFiles } from "./mesh-files.ts";
 import { styleOf } from "./style.ts";
 
-export interface AnalyzeOptions {
+export interface AnalyzeOptions extends ClusterOption {
   readonly output: "text" | "json";
   /** Warnings fail, too. */
   readonly strict?: true;
@@ -24,7 +25,11 @@ export interface AnalyzeOptions {
 
 /** Prints what is found, or what is mended. Exit code 1 where there is an error, with `strict` a warning. */
 export async function analyze(paths: readonly string[], options: AnalyzeOptions): Promise<number> {
-  let files = await readMeshFiles(paths);
+  if (options.cluster !== undefined && options.fix === true)
+    throw new CommandError("--fix mends files, and a cluster has none", "Mend the files that were applied, and apply them again", EXIT.usage);
+  if (options.cluster === undefined && paths.length === 0)
+    throw new CommandError("no files are named", "Name folders or files of YAML, or a cluster with --context", EXIT.usage);
+  let files = options.cluster === undefined ? await readMeshFiles(paths) : await withFilesOf(options.cluster, paths);
   const isText = options.output === "text";
   if (options.fix === true) {
     const fixed = new Map([...files].map(([file, text]) => [file, mended(file, text)]));

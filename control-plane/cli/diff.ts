@@ -7,13 +7,14 @@ import { compareMeshes, type RouteChange } from "../what-if/compare.ts";
 import type { FieldChange } from "../what-if/field-changes.ts";
 import { type ImaginedMesh, imagineMesh } from "../what-if/imagine.ts";
 import { type ResourceChange, resourceChanges } from "../what-if/resource-changes.ts";
-import { EXIT } from "./command-error.ts";
+import { type ClusterOption, clusterTexts, withFilesOf } from "./cluster-mesh.ts";
+import { CommandError, EXIT } from "./command-error.ts";
 import { percentText } from "./explain-text.ts";
 import { readMeshFiles } from "./mesh-files.ts";
 import { type Style, styleOf } from "./style.ts";
 import { alignColumns } from "./table.ts";
 
-export interface DiffOptions {
+export interface DiffOptions extends ClusterOption {
   readonly output: string;
   readonly exitCode?: boolean;
 }
@@ -27,8 +28,8 @@ export interface DiffReport {
 }
 
 /** Compares two folders or files and prints what differs. */
-export async function diff(before: string, after: string, options: DiffOptions): Promise<number> {
-  const report = await diffReport(before, after);
+export async function diff(before: string, after: string | undefined, options: DiffOptions): Promise<number> {
+  const report = reportOn(...(await sidesOf(before, after, options.cluster)), await filterOf());
   process.stdout.write(`${reportText(report, options.output)}\n`);
   const differs = report.resources.length > 0 || report.routes.length > 0;
   return options.exitCode === true && differs ? EXIT.failed : EXIT.ok;
@@ -36,8 +37,24 @@ export async function diff(before: string, after: string, options: DiffOptions):
 
 /** The whole comparison. Rejects with a CommandError where a side cannot be read. */
 export async function diffReport(before: string, after: string): Promise<DiffReport> {
-  const [old, now] = [imagineMesh(await readMeshFiles([before])), imagineMesh(await readMeshFiles([after]))];
-  const filter = await loadFilter((await buildFilter()).path, new Uint8Array(8));
+  return reportOn(imagineMesh(await readMeshFiles([before])), imagineMesh(await readMeshFiles([after])), await filterOf());
+}
+
+/** With a cluster the old side is what it has, and the new one the same with the files applied. */
+async function sidesOf(before: string, after: string | undefined, cluster: DiffOptions["cluster"]): Promise<readonly [ImaginedMesh, ImaginedMesh]> {
+  if (cluster !== undefined) {
+    if (after !== undefined) throw new CommandError("with --context the old side is the cluster", "Name only the files that would be applied", EXIT.usage);
+    return [imagineMesh(await clusterTexts(cluster)), imagineMesh(await withFilesOf(cluster, [before]))];
+  }
+  if (after === undefined) throw new CommandError("there is nothing to compare with", "Name two folders or files: the old, then the new", EXIT.usage);
+  return [imagineMesh(await readMeshFiles([before])), imagineMesh(await readMeshFiles([after]))];
+}
+
+async function filterOf(): ReturnType<typeof loadFilter> {
+  return loadFilter((await buildFilter()).path, new Uint8Array(8));
+}
+
+function reportOn(old: ImaginedMesh, now: ImaginedMesh, filter: Awaited<ReturnType<typeof filterOf>>): DiffReport {
   const { routes, affected } = compareMeshes(old, now, filter);
   const resources = resourceChanges(old.resources, now.resources).map((change) => {
     const scope = change.namespace === "" ? change.name : `${change.namespace}/${change.name}`;

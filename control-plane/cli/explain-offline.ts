@@ -13,7 +13,12 @@ import { type OfflineAnswer, type OfflineMesh, type OfflineRoute, openOfflineMes
 
 /** The report for the mesh of `folder`. Rejects with a CommandError. */
 export async function explainOffline(asked: ExplainedRequest, folder: string, options: ExplainOptions): Promise<ExplainReport> {
-  const mesh = openOfflineMesh(await readMeshFiles([folder]));
+  return explainTexts(asked, await readMeshFiles([folder]), options);
+}
+
+/** The same for these files (path to text). */
+export async function explainTexts(asked: ExplainedRequest, texts: ReadonlyMap<string, string>, options: ExplainOptions): Promise<ExplainReport> {
+  const mesh = openOfflineMesh(texts);
   const { claims } = options;
   const route = mesh.find({ from: options.from, namespace: options.namespace, asked, ...(claims === undefined ? {} : { claims }) });
   const { decided, said } = await decide(mesh, route);

@@ -5,15 +5,18 @@ import type { Origin } from "../model/diagnostic.ts";
 import type { Action } from "../simulate/act.ts";
 import type { Simulation } from "../simulate/simulate.ts";
 import type { PassedOver } from "../what-if/passed.ts";
+import { liveAuthorization } from "./authorization-live.ts";
 import { type ClusterEndpoint, endpointsOf, zoneShares } from "./cluster-endpoints.ts";
+import { type ClusterOption, withFilesOf } from "./cluster-mesh.ts";
 import { CommandError, EXIT } from "./command-error.ts";
 import { type Explanation, explainAnswer, type FilterAnswer, parseFilterAnswer } from "./explain-answer.ts";
+import type { AuthorizationStep } from "./explain-authorization.ts";
 import { type Asker, type ChosenListener, chooseListener, type ExplainedRequest, findAsker, parseRequest } from "./explain-request.ts";
 import { explainText } from "./explain-text.ts";
 import { findRunningMesh } from "./running-mesh.ts";
 import { styleOf } from "./style.ts";
 
-export interface ExplainOptions {
+export interface ExplainOptions extends ClusterOption {
   readonly live?: boolean;
   /** With --live, and where a folder has Deployments, somebody must be named. */
   readonly from?: string;
@@ -21,6 +24,8 @@ export interface ExplainOptions {
   readonly namespace?: string;
   readonly output: string;
   readonly dir?: string;
+  /** Of a token that holds and comes with the request. */
+  readonly claims?: Readonly<Record<string, unknown>>;
 }
 
 /** What `-o json` prints: the filter's own answer, and what follows from it. Shares are in percent. */
@@ -35,6 +40,10 @@ export type ExplainReport = FilterAnswer &
     /** What the priorities of the chosen cluster amount to now. */
     readonly zoneShares: ReturnType<typeof zoneShares>;
     readonly notes: readonly string[];
+    /** Who lets the request in, at each place on its way; empty where nobody is asked. */
+    readonly authorization: readonly AuthorizationStep[];
+    /** Off-line only: where the policies' rules are written, by `namespace/policy/rule`. */
+    readonly ruleOrigins?: Readonly<Record<string, Origin>>;
     /** Off-line only: where the route stands in the YAML, the routes that did not take the request, and what the one that did does with it. */
     readonly origin?: Origin;
     readonly routeConfiguration?: string;
@@ -46,6 +55,12 @@ const TIMEOUT_MS = 5_000;
 
 /** Prints the explanation. "No route matched" is one, too. `folder` is the mesh's YAML where nothing that runs is asked; the current folder by default. */
 export async function explain(method: string, url: string, folder: string | undefined, options: ExplainOptions): Promise<number> {
+  if (options.cluster !== undefined && options.live === true)
+    throw new CommandError(
+      "a cluster's proxies cannot be asked live yet",
+      "Leave --live out: what the cluster's objects say is explained by the filter's own code",
+      EXIT.usage,
+    );
   const asked = parseRequest(method, url, options.header);
   if (options.live === true && folder !== undefined)
     throw new CommandError("--live asks a mesh that runs, and takes no folder of YAML", `Name the mesh with --dir ${folder}`, EXIT.usage);
@@ -55,8 +70,9 @@ export async function explain(method: string, url: string, folder: string | unde
 }
 
 async function offline(asked: ExplainedRequest, folder: string | undefined, options: ExplainOptions): Promise<ExplainReport> {
-  const { explainOffline } = await import("./explain-offline.ts");
-  return explainOffline(asked, folder ?? options.dir ?? ".", options);
+  const { explainOffline, explainTexts } = await import("./explain-offline.ts");
+  if (options.cluster === undefined) return explainOffline(asked, folder ?? options.dir ?? ".", options);
+  return explainTexts(asked, await withFilesOf(options.cluster, folder === undefined ? [] : [folder]), options);
 }
 
 function reportText(report: ExplainReport, output: string): string {
@@ -85,6 +101,10 @@ async function explainLive(asked: ExplainedRequest, options: ExplainOptions): Pr
   const answer = await askListener(asker, listener, asked);
   const explanation = explainAnswer(answer);
   const endpoints = explanation.chosenCluster === undefined ? undefined : await askEndpoints(asker, explanation.chosenCluster);
+  const authorization = await liveAuthorization(
+    { asker, listener, asked, ready, route: answer.route, cluster: explanation.chosenCluster, claims: options.claims },
+    ask,
+  );
   const instanceAt = new Map(ready.workloads.map(({ address, instance }) => [address, instance]));
   const named = endpoints?.map((endpoint) => {
     const instance = instanceAt.get(endpoint.address.replace(/:\d+$/, ""));
@@ -99,6 +119,7 @@ async function explainLive(asked: ExplainedRequest, options: ExplainOptions): Pr
     listener: { name: listener.name, url: listener.url, explain: listener.explain },
     endpoints: named ?? null,
     zoneShares: zoneShares(endpoints ?? []),
+    authorization,
     notes: [...asker.notes, ...listener.notes, ...notesOn(asked, answer)],
   };
 }

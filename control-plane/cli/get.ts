@@ -1,7 +1,10 @@
 // `weft get`: the resources of a mesh: those that serve, where it runs, else those of its YAML.
 import { stringify } from "yaml";
 import type { AnyResource } from "../model/resource.ts";
+import type { ClusterFile } from "../source/kubernetes-file.ts";
 import { imagineMesh } from "../what-if/imagine.ts";
+import { type ClusterChoice, type ClusterOption, clusterFiles, openCluster } from "./cluster-mesh.ts";
+import { stateOf } from "./cluster-status.ts";
 import { CommandError, EXIT } from "./command-error.ts";
 import { findControlPlane, type ListedResource, resourceStatuses } from "./control-plane-answers.ts";
 import { readMeshFiles } from "./mesh-files.ts";
@@ -9,10 +12,15 @@ import { didYouMean } from "./nearest-names.ts";
 import { type Style, styleOf } from "./style.ts";
 import { alignColumns } from "./table.ts";
 
-export interface GetOptions {
+export interface GetOptions extends ClusterOption {
   readonly dir?: string;
   readonly namespace?: string;
   readonly output: string;
+}
+
+/** A resource of a cluster says itself how many proxies have it. */
+interface CountedResource extends ListedResource {
+  readonly counted?: string;
 }
 
 /** Short names that `kubectl` users type. */
@@ -33,7 +41,7 @@ const SHORT: Readonly<Record<string, string>> = {
 
 /** Prints resources of a kind, or of all kinds. */
 export async function get(kind: string | undefined, name: string | undefined, options: GetOptions): Promise<number> {
-  const { resources, from } = await listed(options.dir);
+  const { resources, from } = options.cluster === undefined ? await listed(options.dir) : await listedInCluster(options.cluster);
   const chosen = chooseResources(resources, kind, name, options.namespace);
   process.stdout.write(`${getText(chosen, options.output, name !== undefined, styleOf(process.stdout, process.env))}\n`);
   if (options.output === "table") process.stderr.write(`${from}\n`);
@@ -48,12 +56,12 @@ export function kindNamed(typed: string, kinds: readonly string[]): string | und
 }
 
 /** Those that are meant. Throws a CommandError where a kind or a name is unknown. */
-export function chooseResources(
-  resources: readonly ListedResource[],
+export function chooseResources<Listed extends Pick<ListedResource, "kind" | "namespace" | "name">>(
+  resources: readonly Listed[],
   kind: string | undefined,
   name: string | undefined,
   namespace: string | undefined,
-): readonly ListedResource[] {
+): readonly Listed[] {
   const kinds = [...new Set(resources.map((resource) => resource.kind))];
   const wanted = kind === undefined ? undefined : kindNamed(kind, kinds);
   if (kind !== undefined && wanted === undefined)
@@ -84,7 +92,49 @@ async function listed(dir: string | undefined): Promise<{ readonly resources: re
   }
 }
 
-function getText(resources: readonly ListedResource[], output: string, single: boolean, style: Style): string {
+/** The objects of a cluster, with what their statuses say. */
+async function listedInCluster(choice: ClusterChoice): Promise<{ readonly resources: readonly CountedResource[]; readonly from: string }> {
+  const cluster = await openCluster(choice);
+  try {
+    const files = await clusterFiles(cluster);
+    const { resources, diagnostics } = imagineMesh(new Map([...files].map(([file, { text }]) => [file, text])));
+    const all: readonly AnyResource[] = Object.values(resources).flat();
+    const known = new Set(all.map(({ origin }) => origin.file));
+    const broken = [...files.values()].filter(({ file }) => !known.has(file));
+    return {
+      resources: [
+        ...all.map((resource) => ({ ...resource, ...countedOf(files.get(resource.origin.file)) })),
+        ...broken.map((file) => {
+          const { labels = {}, annotations = {} } = file.object.metadata;
+          const said = diagnostics.filter(({ origin, severity }) => origin.file === file.file && severity === "error").map(({ what }) => what);
+          const { kind, namespace, name } = file;
+          const about = {
+            kind: kind.kind,
+            namespace,
+            name,
+            labels,
+            annotations,
+            spec: file.object.spec,
+            digest: "",
+            origin: { file: file.file, line: 1, column: 1 },
+          };
+          return { ...about, proxies: [], problems: said };
+        }),
+      ].sort((a, b) => (`${a.kind}/${a.namespace}/${a.name}` < `${b.kind}/${b.namespace}/${b.name}` ? -1 : 1)),
+      from: `the objects of ${choice.context}`,
+    };
+  } finally {
+    cluster.close();
+  }
+}
+
+function countedOf(file: ClusterFile | undefined): Pick<CountedResource, "counted"> & { proxies: []; problems: string[] } {
+  const state = file === undefined ? undefined : stateOf(file);
+  if (state === undefined) return { proxies: [], problems: [] };
+  return { proxies: [], problems: state.seen ? [...state.problems] : ["no control plane has looked at it yet"], counted: state.proxies };
+}
+
+function getText(resources: readonly CountedResource[], output: string, single: boolean, style: Style): string {
   const documents = resources.map(({ kind, namespace, name, labels, annotations, spec, origin }) => ({
     kind,
     metadata: { namespace, name, labels, annotations },
@@ -97,11 +147,11 @@ function getText(resources: readonly ListedResource[], output: string, single: b
   if (resources.length === 0) return "there are no resources";
   const [head = "", ...rows] = alignColumns([
     ["KIND", "NAMESPACE", "NAME", "PROXIES", "WHERE", "STATE"],
-    ...resources.map(({ kind, namespace, name, proxies, origin, problems }) => [
+    ...resources.map(({ kind, namespace, name, proxies, origin, problems, counted }): readonly string[] => [
       kind,
       namespace || "-",
       name,
-      proxies.length === 0 ? "-" : `${proxies.filter(({ taken }) => taken).length}/${proxies.length}`,
+      counted !== undefined && counted !== "" ? counted : proxies.length === 0 ? "-" : `${proxies.filter(({ taken }) => taken).length}/${proxies.length}`,
       `${origin.file}:${origin.line}`,
       problems[0] ?? "ok",
     ]),

@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { AnalyzeOptions } from "./analyze.ts";
 import type { CertRotateOptions, CertShowOptions } from "./cert.ts";
+import { CommandError, EXIT } from "./command-error.ts";
 import { command, type Done, dirOption, EXIT_CODES, outputOption, WORKLOADS } from "./command-line.ts";
 import type { EnvOptions } from "./env.ts";
 import type { ExplainOptions } from "./explain.ts";
@@ -31,11 +32,15 @@ export interface Actions extends RoutingToolActions {
 
 /** The whole command line. `done` is told the exit code of the command that was run. */
 export function createProgram(actions: Actions, done: (exitCode: number) => void): Command {
-  const program = new Command("weft")
+  const program: Command = new Command("weft");
+  program
     .description("A service mesh on Envoy that speaks Istio's API and needs no Kubernetes.")
     .version("0.1.0", "--version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
+    .option("--context <name>", "a Kubernetes cluster by its kubeconfig context: for get, analyze, explain, diff, wait, proxy-status and proxy-config")
+    .option("--kubeconfig <path>", "the kubeconfig (default: $KUBECONFIG, else ~/.kube/config)")
+    .hook("preAction", (_program: Command, chosen: Command) => chooseCluster(program, chosen))
     .showSuggestionAfterError()
     .showHelpAfterError("Run `weft --help` for the commands.")
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "weft: ")) })
@@ -46,6 +51,7 @@ Examples:
   $ weft up examples/shop                 run a folder of Kubernetes and Istio YAML on this machine
   $ weft ps                               in a second terminal: what runs, and where
   $ weft explain --live --from product-a GET http://order-history:9090/order-histories
+  $ weft --context kind-weft get vs       the same of a Kubernetes cluster
 ${EXIT_CODES}`,
     );
 
@@ -139,6 +145,22 @@ ${EXIT_CODES}`,
   addAnalyze(program, actions, done);
   addRoutingTools(program, actions, done);
   return program;
+}
+
+/** Commands that a cluster can be asked: the others are about processes of this machine. */
+const FOR_CLUSTERS: ReadonlySet<string> = new Set(["get", "analyze", "explain", "diff", "wait", "proxy-status", "proxy-config"]);
+
+/** Hands the cluster of the common options to the command, as one of its own options. */
+function chooseCluster(program: Command, chosen: Command): void {
+  const { context, kubeconfig } = program.opts<{ context?: string; kubeconfig?: string }>();
+  if (context === undefined) return;
+  if (!FOR_CLUSTERS.has(chosen.name()))
+    throw new CommandError(
+      `weft ${chosen.name()} is about this machine, not about a cluster`,
+      `With --context there are ${[...FOR_CLUSTERS].join(", ")}`,
+      EXIT.usage,
+    );
+  chosen.setOptionValue("cluster", { context, ...(kubeconfig === undefined ? {} : { kubeconfig }) });
 }
 
 function addExplain(program: Command, actions: Actions, done: (exitCode: number) => void): void {
@@ -255,7 +277,7 @@ ${EXIT_CODES}`,
     )
     .action(async (options: InjectOptions) => done(await actions.inject(options)));
 
-  command(program, "analyze <files...>", "say what is wrong with YAML, under Istio's codes, before anything runs")
+  command(program, "analyze [files...]", "say what is wrong with YAML, under Istio's codes, before anything runs")
     .option("--fix", "mend what leaves no doubt (quotes, percent signs, maps for lists, misspelt fields, apiVersion), and show the lines that change")
     .option("--strict", "let warnings fail, too")
     .addOption(

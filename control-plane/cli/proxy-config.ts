@@ -2,6 +2,7 @@
 // Source: Envoy, admin/v3/config_dump.proto and clusters.proto.
 import { stringify } from "yaml";
 import { z } from "zod";
+import { askPod, type ClusterChoice, type ClusterOption, proxyPod } from "./cluster-mesh.ts";
 import { CommandError, EXIT } from "./command-error.ts";
 import { askAdmin } from "./control-plane-answers.ts";
 import { findAsker } from "./explain-request.ts";
@@ -13,7 +14,7 @@ import { alignColumns } from "./table.ts";
 export const PROXY_CONFIG_PARTS = ["listeners", "routes", "clusters", "endpoints", "filter"] as const;
 export type ProxyConfigPart = (typeof PROXY_CONFIG_PARTS)[number];
 
-export interface ProxyConfigOptions {
+export interface ProxyConfigOptions extends ClusterOption {
   readonly dir?: string;
   readonly namespace?: string;
   readonly output: string;
@@ -28,6 +29,11 @@ const clusterStatuses = z.object({ cluster_statuses: z.array(object).default([])
 
 /** Prints one part of what a proxy holds. */
 export async function proxyConfig(part: ProxyConfigPart, proxy: string, options: ProxyConfigOptions): Promise<number> {
+  if (options.cluster !== undefined) {
+    const entries = await clusterEntries(part, proxy, options, options.cluster);
+    process.stdout.write(`${configText(part, entries, options.output, styleOf(process.stdout, process.env))}\n`);
+    return EXIT.ok;
+  }
   const ask = await findRunningMesh(options.dir);
   const known = (await ask("ps", undefined)).filter(({ kind }) => kind === "workload");
   const { admin, name } = findAsker(await ask("ready", undefined), known, proxy, options.namespace);
@@ -40,6 +46,16 @@ async function entriesOf(part: ProxyConfigPart, admin: string, who: string): Pro
   if (part === "endpoints") return (await askAdmin(admin, "/clusters?format=json", clusterStatuses, who)).cluster_statuses;
   const { configs } = await askAdmin(admin, "/config_dump", dump, who);
   return entriesIn(part, configs);
+}
+
+const ADMIN_PORT = 15_000;
+
+/** From the admin port of a pod's Envoy. */
+async function clusterEntries(part: ProxyConfigPart, proxy: string, { namespace }: ProxyConfigOptions, choice: ClusterChoice): Promise<readonly Json[]> {
+  const place = { ...(await proxyPod(choice, proxy, namespace)), port: ADMIN_PORT };
+  const ask = async (path: string): Promise<unknown> => JSON.parse(await askPod(choice, place, path));
+  if (part === "endpoints") return clusterStatuses.parse(await ask("/clusters?format=json")).cluster_statuses;
+  return entriesIn(part, dump.parse(await ask("/config_dump")).configs);
 }
 
 /** The resources of one part in a dump, by name. */

@@ -1,21 +1,33 @@
 // `weft proxy-status`: how far each proxy of a running mesh is behind what was published for it.
 import { stringify } from "yaml";
+import { askPod, type ClusterChoice, type ClusterOption, controlPlanePods } from "./cluster-mesh.ts";
 import { EXIT } from "./command-error.ts";
 import { findControlPlane, type ListedProxy, proxyReports } from "./control-plane-answers.ts";
 import { type Style, styleOf } from "./style.ts";
 import { alignColumns } from "./table.ts";
 
-export interface ProxyStatusOptions {
+export interface ProxyStatusOptions extends ClusterOption {
   readonly dir?: string;
   readonly output: string;
 }
 
 /** Prints one row a proxy. */
 export async function proxyStatus(options: ProxyStatusOptions): Promise<number> {
-  const { ask } = await findControlPlane(options.dir);
-  const proxies = await ask("/proxies", proxyReports);
+  const proxies =
+    options.cluster === undefined ? await (await findControlPlane(options.dir)).ask("/proxies", proxyReports) : await clusterProxies(options.cluster);
   process.stdout.write(`${statusText(proxies, options.output, styleOf(process.stdout, process.env))}\n`);
   return EXIT.ok;
+}
+
+const ADMIN_PORT = 15_080;
+
+/** Each control plane knows the proxies that it serves: of one that several know the one with its stream counts. */
+async function clusterProxies(choice: ClusterChoice): Promise<readonly ListedProxy[]> {
+  const pods = await controlPlanePods(choice);
+  const lists = await Promise.all(pods.map(async (pod) => proxyReports.parse(JSON.parse(await askPod(choice, { ...pod, port: ADMIN_PORT }, "/proxies")))));
+  const byId = new Map<string, ListedProxy>();
+  for (const proxy of lists.flat()) if (proxy.connected || !byId.has(proxy.proxyId)) byId.set(proxy.proxyId, proxy);
+  return [...byId.values()].sort((a, b) => (a.proxyId < b.proxyId ? -1 : 1));
 }
 
 /** The table, or the same as data. */

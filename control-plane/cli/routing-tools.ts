@@ -16,7 +16,7 @@ export interface RoutingToolActions {
   readonly proxyStatus: (options: ProxyStatusOptions) => Promise<number>;
   readonly proxyConfig: (part: string, proxy: string, options: ProxyConfigOptions) => Promise<number>;
   readonly completion: (shell: Shell, program: Command) => Promise<number>;
-  readonly diff: (before: string, after: string, options: DiffOptions) => Promise<number>;
+  readonly diff: (before: string, after: string | undefined, options: DiffOptions) => Promise<number>;
   readonly test: (paths: readonly string[], options: TestOptions) => Promise<number>;
 }
 
@@ -120,7 +120,7 @@ function seconds(text: string): number {
 }
 
 function addDiff(program: Command, actions: RoutingToolActions, done: Done): void {
-  command(program, "diff <old> <new>", "say what a change of the YAML would do: to which routes, for whom, and how many requests and users move")
+  command(program, "diff <old> [new]", "say what a change of the YAML would do: to which routes, for whom, and how many requests and users move")
     .option("--exit-code", "exit with 1 where anything differs")
     .addOption(outputOption("text for people, json or yaml for programs", ["text", "json", "yaml"]))
     .addHelpText(
@@ -131,10 +131,11 @@ Examples:
   $ git worktree add /tmp/main main && weft diff /tmp/main/mesh mesh --exit-code
   $ weft diff before.yaml after.yaml -o json | jq '.routes[] | {route, movedPercent, sticky}'
 
+With --context the old side is the cluster, and the files are what would be applied to it: weft --context kind-weft diff change.yaml
 OLD and NEW are folders or files of YAML. Users are 10,000 made-up keys of the route's own kind, asked before and after of the filter itself.
 Exit codes: 0 compared (1 with --exit-code where anything differs), 1 it could not, 2 the command line is wrong.`,
     )
-    .action(async (before: string, after: string, options: DiffOptions) => done(await actions.diff(before, after, options)));
+    .action(async (before: string, after: string | undefined, options: DiffOptions) => done(await actions.diff(before, after, options)));
 }
 
 function addTest(program: Command, actions: RoutingToolActions, done: Done): void {

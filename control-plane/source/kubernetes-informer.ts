@@ -2,6 +2,7 @@
 // forgotten that place (410 Gone), everything is listed again and compared, so that nothing is lost and nothing is gone in between.
 // Source: Kubernetes API concepts, "Efficient detection of changes", "410 Gone responses", "Watch bookmarks".
 import { type KubernetesApi, KubernetesApiError, type KubernetesObject } from "./kubernetes-api.ts";
+import { listObjects } from "./kubernetes-list.ts";
 
 /** `namespace/name`; the bare name of what is in no namespace. */
 export type ObjectKey = string;
@@ -46,7 +47,6 @@ export const MISSING_MS = 30_000;
 const SAID_AGAIN_MS = 60_000;
 /** A watch that lasted this long was a good one. */
 const GOOD_WATCH_MS = 5_000;
-const PAGE = 500;
 /** The server ends a watch after a time between one and two of these. */
 const WATCH_SECONDS = 240;
 /** The server sends a bookmark about each minute: a connection that is silent for longer is dead. */
@@ -58,11 +58,6 @@ const NOT_FOUND = 404;
 interface WatchEvent {
   readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
   readonly object: KubernetesObject & { readonly code?: number; readonly message?: string; readonly reason?: string };
-}
-
-interface ListBody {
-  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
-  readonly items?: readonly KubernetesObject[];
 }
 
 /** Begins to list. Errors are logged and survived; only `close` ends it. */
@@ -97,18 +92,11 @@ export function startInformer<Kept>(options: InformerOptions<Kept>): Informer<Ke
   /** Everything, page by page: the former content stands until the last page is here. */
   const list = async (): Promise<string> => {
     const listed = new Map<ObjectKey, Kept>();
-    let next = "";
-    let resourceVersion = "";
-    do {
-      const page = { ...query, limit: String(PAGE), ...(next === "" ? {} : { continue: next }) };
-      const { metadata = {}, items = [] } = (await api.ask({ path, query: page, signal: stop.signal })).body as ListBody;
-      for (const object of items) {
-        const kept = options.keep(object);
-        if (kept !== undefined) listed.set(keyOf(object), kept);
-      }
-      next = metadata.continue ?? "";
-      resourceVersion = metadata.resourceVersion ?? "";
-    } while (next !== "");
+    const { objects, resourceVersion } = await listObjects(api, path, query, stop.signal);
+    for (const object of objects) {
+      const kept = options.keep(object);
+      if (kept !== undefined) listed.set(keyOf(object), kept);
+    }
     for (const key of [...store.keys()]) if (!listed.has(key)) put(key, undefined);
     for (const [key, kept] of listed) put(key, kept);
     return resourceVersion;
