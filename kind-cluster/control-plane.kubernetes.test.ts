@@ -1,5 +1,6 @@
 // The control plane on a real API server, with no more rights than kind-cluster/manifests/rbac.yaml gives it. No pod runs here: what there is, is written.
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pino from "pino";
@@ -86,6 +87,18 @@ function virtualService(name: string, weights: readonly number[]): string {
   });
 }
 
+/** The command line as a process of its own, with both of its outputs. */
+async function weft(...args: readonly string[]): Promise<{ readonly code: number; readonly output: string }> {
+  const context = (await cluster.kubectl(["config", "current-context"])).trim();
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [join(FOLDER, "../control-plane/cli/weft.mjs"), "--kubeconfig", cluster.kubeconfig, "--context", context, ...args],
+      (error, stdout, stderr) => resolve({ code: typeof error?.code === "number" ? error.code : error === null ? 0 : -1, output: stdout + stderr }),
+    );
+  });
+}
+
 const apply = (text: string): Promise<string> => cluster.kubectl(["apply", "--server-side", "--force-conflicts", "-f", "-"], text);
 
 beforeAll(async () => {
@@ -157,6 +170,10 @@ describe("a control plane in a cluster", () => {
   });
 
   it("counts the proxies that have a resource, and those that have it not", async () => {
+    // By itself a proxy needs what its workload has called, which here is nothing.
+    await apply(
+      JSON.stringify({ apiVersion: "weft.mesh/v1alpha1", kind: "MeshConfig", metadata: { name: "default", namespace: "weft-system" }, spec: { scope: "all" } }),
+    );
     const status = statusText({ version: "1", revision: "default", kind: "sidecar", initContainers: [], containers: [], volumes: [] });
     const labels = { app: "color" };
     await cluster.api.post("/api/v1/namespaces/default/pods", {
@@ -180,6 +197,20 @@ describe("a control plane in a cluster", () => {
       expect(found).toMatchObject({ status: "False", reason: "Pending" });
       return found;
     });
+  });
+
+  it("is asked by weft as a folder is", async () => {
+    const waited = await weft("wait", "vs/color", "--timeout", "2");
+    expect(waited).toMatchObject({ code: 1, output: expect.stringContaining("0 of 1 proxies have it") });
+    expect((await weft("get", "vs")).output).toMatch(/VirtualService +default +color +0\/1 +default\/VirtualService\/color:1 +ok/);
+    expect((await weft("get", "vs", "color", "-o", "json")).output).toContain('"weight": 50');
+    expect(await weft("analyze")).toMatchObject({ code: 0, output: expect.stringMatching(/^no problems in \d+ files/) });
+    const change = join(state, "change.yaml");
+    await writeFile(change, virtualService("color", [100, 0]));
+    expect((await weft("diff", change)).output).toMatch(/color/);
+    expect((await weft("explain", "GET", "http://color/")).output).toContain("color.default.svc.cluster.local");
+    expect(await weft("ps")).toMatchObject({ code: 2, output: expect.stringContaining("not about a cluster") });
+    expect(await weft("proxy-status")).toMatchObject({ code: 1, output: expect.stringContaining("no control plane runs in weft-system") });
   });
 
   it("knows a proxy by the token of its pod, and by no other", async () => {
