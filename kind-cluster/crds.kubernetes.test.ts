@@ -1,7 +1,11 @@
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
+import { CONFORMANCE } from "../control-plane/conformance/lines.ts";
+import { parseFile } from "../control-plane/source/parse-file.ts";
+import { validate } from "../control-plane/validate/validate.ts";
 import { type Cluster, startCluster } from "./test/cluster.ts";
 
 const FOLDER = import.meta.dirname;
@@ -44,6 +48,23 @@ describe("the definitions on a real API server", () => {
       }
     }
     expect(count).toBeGreaterThan(5);
+  });
+
+  it.skipIf(!existsSync(CONFORMANCE))("take every document of Istio's that Weft takes (needs conformance data)", async () => {
+    const folder = join(CONFORMANCE, "data");
+    const items: object[] = [];
+    for (const file of (await readdir(folder, { recursive: true })).filter((name) => /\.ya?ml$/.test(name))) {
+      for (const document of parseAllDocuments(await readFile(join(folder, file), "utf8"), { logLevel: "silent" })) {
+        if (document.errors.length > 0) continue;
+        const { apiVersion, metadata, ...rest } = document.toJS() ?? {};
+        if (!/istio\.io\//.test(String(apiVersion)) || metadata?.name === undefined) continue;
+        const { resources, diagnostics } = parseFile(file, document.toString());
+        const isRight = resources.length === 1 && [...diagnostics, ...validate(resources)].every(({ severity }) => severity !== "error");
+        if (isRight) items.push({ ...rest, apiVersion, metadata: { name: `document-${items.length}`, namespace: "default" }, status: undefined });
+      }
+    }
+    expect(items.length).toBeGreaterThan(400);
+    await cluster.kubectl(["create", "--dry-run=server", "--validate=strict", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items }));
   });
 
   it.each([
