@@ -9,7 +9,7 @@ export interface BootstrapOptions {
   readonly xds: ListenAddress;
   /** How the two prove themselves to each other. Default: not at all, for a control plane of tests that listens in plaintext. */
   readonly identity?: XdsIdentity;
-  /** Sends chosen statistics to the control plane (`metrics_service` sink). Default: off. */
+  /** Sends chosen statistics to the control plane (a stats sink). Default: off. */
   readonly metricsEveryMs?: number;
   /** Listeners that are there before the control plane has said anything, and clusters for them. */
   readonly own?: { readonly listeners: readonly object[]; readonly clusters: readonly object[] };
@@ -58,12 +58,12 @@ export function bootstrapOf(proxy: Proxy, options: BootstrapOptions): object {
   const { region, zone, subzone } = proxy.locality;
   return {
     node: { id: proxy.id, cluster: `${proxy.workload}.${proxy.namespace}`, locality: { region, zone, sub_zone: subzone } },
-    ...namelessBootstrap(options),
+    ...namelessBootstrap(options, proxy.id),
   };
 }
 
 /** The same for an Envoy whose arguments say who it is (`--service-node`, `--service-cluster`). */
-export function namelessBootstrap(options: BootstrapOptions): object {
+export function namelessBootstrap(options: BootstrapOptions, proxyId?: string): object {
   const { own = { listeners: [], clusters: [] } } = options;
   return {
     admin: { address: socketAddress(options.admin) },
@@ -73,7 +73,7 @@ export function namelessBootstrap(options: BootstrapOptions): object {
     },
     dynamic_resources: { ads_config: adsConfig(), cds_config: FROM_ADS, lds_config: FROM_ADS },
     stats_config: { stats_matcher: { inclusion_list: { patterns: KEPT_STATISTICS } } },
-    ...(options.metricsEveryMs === undefined ? {} : metricsSink(XDS_CLUSTER, options.metricsEveryMs)),
+    ...(options.metricsEveryMs === undefined ? {} : metricsSink(XDS_CLUSTER, options.metricsEveryMs, proxyId)),
     layered_runtime: RUNTIME,
     overload_manager: UNLIMITED_CONNECTIONS,
   };

@@ -1,9 +1,9 @@
-// Who may open a stream: proves its token before a byte of it is read, and says once who is refused.
-import { type ServerDuplexStream, type ServerReadableStream, status } from "@grpc/grpc-js";
+// Who may open a stream or call: proves its token before a byte of it is read, and says once who is refused.
+import { type ServerDuplexStream, type ServerUnaryCall, status } from "@grpc/grpc-js";
 import { type Authenticate, AuthenticationRefused, type Peer } from "./authentication.ts";
 import type { LogRefusal } from "./refusal-log.ts";
 
-type AnyCall = ServerDuplexStream<Buffer, Buffer> | ServerReadableStream<Buffer, Buffer>;
+type AnyCall = ServerDuplexStream<Buffer, Buffer> | ServerUnaryCall<Buffer, Buffer>;
 
 /** Undefined: everybody may, and nobody is proved to be anybody. */
 export interface Admission {

@@ -12,13 +12,14 @@ import { createRoot, issueLeaf, type Leaf } from "../ca/certificates.ts";
 import { CONTROL_PLANE_NAME } from "../ca/control-plane-name.ts";
 import { createTokenVerifier, loadTokenKey, mintToken, type TokenClaims, type TokenKey } from "../ca/token.ts";
 import { DeltaDiscoveryRequestSchema, type DeltaDiscoveryResponse, DeltaDiscoveryResponseSchema } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
-import { StreamMetricsMessageSchema } from "../gen/envoy/service/metrics/v3/metrics_service_pb.js";
 import { EMPTY_QUARANTINE } from "../snapshot/quarantine.ts";
 import { buildSnapshot } from "../snapshot/snapshot.ts";
 import { TYPE_URLS } from "../snapshot/type-urls.ts";
+import { FILTER_DEATHS } from "../translate/filter-deaths.ts";
 import { systemClock } from "./clock.ts";
 import { testResource } from "./fake-envoy.ts";
 import { METRICS_SERVICE } from "./metrics-service.ts";
+import { reportOf } from "./reported-metrics.ts";
 import { AGGREGATED_DISCOVERY_SERVICE, startXdsServer, type XdsServer, type XdsServerOptions } from "./server.ts";
 
 const PATH = AGGREGATED_DISCOVERY_SERVICE.DeltaAggregatedResources.path;
@@ -198,15 +199,34 @@ describe("the xDS port", () => {
   it("refuses reports of statistics in another's name", async () => {
     const deaths: string[] = [];
     const client = clientOf(await start({ onFilterDead: (proxyId) => deaths.push(proxyId) }));
-    const report = async (withToken: string | undefined): Promise<ServiceError | null> =>
-      new Promise((resolve) => {
-        const call = client.makeClientStreamRequest(METRICS_SERVICE.StreamMetrics.path, passBytes, passBytes, bearer(withToken), resolve);
-        call.on("error", () => undefined);
-        call.write(Buffer.from(toBinary(StreamMetricsMessageSchema, create(StreamMetricsMessageSchema, { identifier: { node: { id: "api-1" } } }))));
-      });
+    const report = (withToken: string | undefined): Promise<ServiceError | null> =>
+      new Promise((resolve) =>
+        client.makeUnaryRequest(METRICS_SERVICE.Export.path, passBytes, passBytes, reportOf("api-1", FILTER_DEATHS, 1), bearer(withToken), resolve),
+      );
     expect((await report(undefined))?.code).toBe(status.UNAUTHENTICATED);
     expect((await report(await token()))?.code).toBe(status.PERMISSION_DENIED);
     expect([deaths, refusals()]).toEqual([[], ["no-token", "forged-node"]]);
+  });
+
+  it("has a token of reports proved once, until it ends; another one again", async () => {
+    const verify = createTokenVerifier(key, Date.now);
+    let proofs = 0;
+    const authenticate: typeof verify = (authorization) => {
+      proofs += 1;
+      return verify(authorization);
+    };
+    const client = clientOf(await start({ security: { certificate, authenticate } }));
+    const report = (withToken: string): Promise<ServiceError | null> =>
+      new Promise((resolve) =>
+        client.makeUnaryRequest(METRICS_SERVICE.Export.path, passBytes, passBytes, reportOf("web-1", FILTER_DEATHS, 1), bearer(withToken), resolve),
+      );
+    const expiresAtMs = Math.ceil(Date.now() / 1_000) * 1_000 + 1_000;
+    const [first, short] = [await token(), await token({ expiresAtMs })];
+    for (const made of [first, first, first, short]) expect(await report(made)).toBeNull();
+    expect(proofs).toBe(2);
+    await expect.poll(() => Date.now(), { timeout: 5_000 }).toBeGreaterThan(expiresAtMs + 100);
+    expect((await report(short))?.code).toBe(status.UNAUTHENTICATED);
+    expect(proofs).toBe(3);
   });
 
   it("closes a stream when its token expires, and not later", async () => {

@@ -5,8 +5,6 @@ import { Client, type ClientDuplexStream, credentials, type ServiceError, status
 import pino from "pino";
 import { afterEach, describe, expect, it } from "vitest";
 import { DeltaDiscoveryRequestSchema, type DeltaDiscoveryResponse, DeltaDiscoveryResponseSchema } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
-import { StreamMetricsMessageSchema } from "../gen/envoy/service/metrics/v3/metrics_service_pb.js";
-import { MetricType } from "../gen/io/prometheus/client/metrics_pb.js";
 import { EMPTY_QUARANTINE, type Refusal } from "../snapshot/quarantine.ts";
 import { buildSnapshot, type Snapshot } from "../snapshot/snapshot.ts";
 import { TYPE_URLS } from "../snapshot/type-urls.ts";
@@ -16,6 +14,7 @@ import { systemClock } from "./clock.ts";
 import { testResource } from "./fake-envoy.ts";
 import { METRICS_SERVICE } from "./metrics-service.ts";
 import type { ProxyState } from "./proxy-state.ts";
+import { reportOf } from "./reported-metrics.ts";
 import { AGGREGATED_DISCOVERY_SERVICE, startXdsServer, type XdsServer, type XdsServerOptions } from "./server.ts";
 
 const { DeltaAggregatedResources: DELTA, StreamAggregatedResources: STATE_OF_THE_WORLD } = AGGREGATED_DISCOVERY_SERVICE;
@@ -108,6 +107,9 @@ async function upToDate(client: Client, proxyId: string): Promise<Stream> {
   }
   return stream;
 }
+
+const report = (client: Client, bytes: Buffer): Promise<ServiceError | null> =>
+  new Promise((resolve) => client.makeUnaryRequest(METRICS_SERVICE.Export.path, passBytes, passBytes, bytes, resolve));
 
 describe("the xDS server", () => {
   it("serves each proxy its own resources, and what is published later", async () => {
@@ -204,25 +206,18 @@ describe("the xDS server", () => {
 
   it("hears of dead filters from the metrics service on the same port", async () => {
     const { client, heard } = await start();
-    const report = client.makeClientStreamRequest(METRICS_SERVICE.StreamMetrics.path, passBytes, passBytes, () => undefined);
-    closing.push(() => report.cancel());
-    const write = (id: string, value: number) => {
-      const envoyMetrics = [{ name: FILTER_DEATHS, type: MetricType.COUNTER, metric: [{ counter: { value } }] }];
-      const message = create(StreamMetricsMessageSchema, { ...(id === "" ? {} : { identifier: { node: { id } } }), envoyMetrics });
-      report.write(Buffer.from(toBinary(StreamMetricsMessageSchema, message)));
-    };
-    write("a", 1);
-    write("", 1);
-    await expect.poll(() => heard.deaths).toEqual(["a 1"]);
+    expect(await report(client, reportOf("a", FILTER_DEATHS, 1))).toBeNull();
+    expect(await report(client, reportOf("a", FILTER_DEATHS, 1))).toBeNull();
+    expect(await report(client, reportOf("b", "server.uptime", 1))).toBeNull();
+    expect(heard.deaths).toEqual(["a 1"]);
   });
 
-  it("refuses reports that do not say whose they are", async () => {
+  it.each([
+    ["do not say whose they are", reportOf(undefined, FILTER_DEATHS, 1)],
+    ["are none", Buffer.from([0xff, 0xff])],
+  ])("refuses reports that %s", async (_, bytes) => {
     const { client, heard } = await start();
-    const error = await new Promise<ServiceError | null>((resolve) => {
-      const report = client.makeClientStreamRequest(METRICS_SERVICE.StreamMetrics.path, passBytes, passBytes, resolve);
-      report.write(Buffer.alloc(0));
-    });
-    expect(error?.code).toBe(status.INVALID_ARGUMENT);
+    expect((await report(client, bytes))?.code).toBe(status.INVALID_ARGUMENT);
     expect(heard.deaths).toEqual([]);
   });
 

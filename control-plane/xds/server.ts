@@ -7,7 +7,7 @@ import { Connection, type SentCounters } from "./connection.ts";
 import { createFilterWatch } from "./filter-watch.ts";
 import { tellingOfLargeMessages } from "./large-messages.ts";
 import { type Listener, listen, type ServerCertificate } from "./listener.ts";
-import { METRICS_SERVICE, streamMetrics } from "./metrics-service.ts";
+import { METRICS_SERVICE, takeMetrics } from "./metrics-service.ts";
 import type { ProxyReport } from "./proxy-state.ts";
 import { ProxyTable, type ProxyTableOptions } from "./proxy-table.ts";
 import { createRefusalLog } from "./refusal-log.ts";
@@ -108,7 +108,7 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
   };
   server.addService(AGGREGATED_DISCOVERY_SERVICE, { DeltaAggregatedResources: delta, StreamAggregatedResources: stateOfTheWorld });
   const watch = createFilterWatch(clock, (proxyId, deaths) => options.onFilterDead?.(proxyId, deaths));
-  server.addService(METRICS_SERVICE, { StreamMetrics: streamMetrics({ admission, clock, logger, onDeaths: watch.report }) });
+  server.addService(METRICS_SERVICE, { Export: takeMetrics({ admission, logger, onDeaths: watch.report }) });
   const listener: Listener = await listen(server, options, logRefusal, security?.certificate);
   return {
     port: listener.port,

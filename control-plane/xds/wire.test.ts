@@ -3,12 +3,11 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
-import { StreamMetricsMessageSchema } from "../gen/envoy/service/metrics/v3/metrics_service_pb.js";
-import { MetricFamilySchema, MetricType } from "../gen/io/prometheus/client/metrics_pb.js";
 import { encodeResource } from "../snapshot/encode.ts";
 import { TYPE_URLS } from "../snapshot/type-urls.ts";
 import { FILTER_DEATHS } from "../translate/filter-deaths.ts";
 import { parseMetrics } from "./metrics-service.ts";
+import { reportOf } from "./reported-metrics.ts";
 import { encodeResponse, parseRequest, typeOfUrl } from "./wire.ts";
 
 describe("a delta request", () => {
@@ -83,16 +82,13 @@ describe("a delta response", () => {
 });
 
 describe("a report of statistics", () => {
-  const family = (name: string, value: number) => create(MetricFamilySchema, { name, type: MetricType.COUNTER, metric: [{ counter: { value } }] });
-
-  it("is read for the proxy and the deaths of its filter, among anything else", () => {
-    const envoyMetrics = [family("cluster.a.upstream_rq_total", 7), family(FILTER_DEATHS, 3), family(`${FILTER_DEATHS}_not`, 9)];
-    const message = create(StreamMetricsMessageSchema, { identifier: { node: { id: "sidecar~a" } }, envoyMetrics });
-    expect(parseMetrics(toBinary(StreamMetricsMessageSchema, message))).toEqual({ proxyId: "sidecar~a", filterDeaths: 3 });
-  });
-
-  it("says nothing of deaths where none has been counted", () => {
-    const message = create(StreamMetricsMessageSchema, { envoyMetrics: [family("server.uptime", 1)] });
-    expect(parseMetrics(toBinary(StreamMetricsMessageSchema, message))).toEqual({});
+  it.each([
+    ["the proxy and the deaths of its filter", reportOf("sidecar~a", FILTER_DEATHS, 3), { proxyId: "sidecar~a", filterDeaths: 3 }],
+    ["deaths without a proxy", reportOf(undefined, FILTER_DEATHS, 3), { filterDeaths: 3 }],
+    ["nothing of deaths where none has been counted", reportOf("a", "server.uptime", 1), { proxyId: "a" }],
+    ["nothing of a counter that only begins alike", reportOf("a", `${FILTER_DEATHS}_not`, 1), { proxyId: "a" }],
+    ["nothing where there is nothing", Buffer.alloc(0), {}],
+  ])("says %s", (_, bytes, said) => {
+    expect(parseMetrics(bytes)).toEqual(said);
   });
 });

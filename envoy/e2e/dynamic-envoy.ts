@@ -187,7 +187,7 @@ function bootstrap(xdsPort: number): object {
   return {
     node: { id: PROXY_ID, cluster: "test" },
     admin: { address: { socket_address: { address: "127.0.0.1", port_value: 0 } } },
-    ...metricsSink("xds", STATS_FLUSH_INTERVAL_MS),
+    ...metricsSink("xds", STATS_FLUSH_INTERVAL_MS, PROXY_ID),
     dynamic_resources: {
       ads_config: {
         api_type: "DELTA_GRPC",

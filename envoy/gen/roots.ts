@@ -14,8 +14,6 @@ export const ROOT_PROTOS: readonly string[] = [
   "envoy/extensions/transport_sockets/tls/v3/secret.proto",
   // The proxy's own start, and what its admin port answers.
   "envoy/config/bootstrap/v3/bootstrap.proto",
-  "envoy/config/metrics/v3/metrics_service.proto",
-  "envoy/service/metrics/v3/metrics_service.proto",
   "envoy/admin/v3/config_dump.proto",
   "envoy/admin/v3/config_dump_shared.proto",
   "envoy/admin/v3/clusters.proto",
