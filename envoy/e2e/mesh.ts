@@ -136,8 +136,13 @@ export async function startMesh(
       look();
     });
 
-  /** Ends it, and fails where a private key is in anything that it said, answered or left behind. */
-  const close = async (): Promise<void> => {
+  /** Ends it, and fails where a private key is in anything that it said, answered or left behind. Again, it does nothing: tests close what they have closed. */
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= end();
+    return closing;
+  };
+  const end = async (): Promise<void> => {
     try {
       const ready = events.findLast((candidate) => isKind(candidate, "ready"));
       if (ready !== undefined && ended === undefined) await refuseKeysInAnswers(ready);
