@@ -273,11 +273,15 @@ describe("policies of outbound clusters", () => {
     });
   });
 
+  it("says nothing about HTTP/1.1 with Envoy's own idle time, which is what most clusters would say", () => {
+    expect(httpOptions(translated(shop()).cluster)).toBeUndefined();
+  });
+
   it.each([
     {
-      what: "HTTP/1.1 to http ports",
+      what: "HTTP/1.1 to http ports, and says so where it has more to say",
       port: "http",
-      policy: "{}",
+      policy: "{connectionPool: {http: {maxRequestsPerConnection: 5}}}",
       expected: { case: "explicitHttpConfig", value: { protocolConfig: { case: "httpProtocolOptions" } } },
     },
     {
