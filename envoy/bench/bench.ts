@@ -1,10 +1,12 @@
-// `npm run bench -- [--only a,b,c,d,e,f,g] [--rounds N] [--edits N] [--seed N]`: measures what Weft costs on this machine and prints Markdown for the README.
+// `npm run bench -- [--only a,b,c,d,e,f,g,h] [--rounds N] [--edits N] [--seed N]`: measures what Weft costs on this machine and prints Markdown for the README.
 // Progress goes to standard error, the tables to standard output.
 import { readFile } from "node:fs/promises";
 import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { buildFilter } from "../../filter/build.ts";
 import { measureCertificates } from "./certificate-cost.ts";
+import { measureCluster } from "./cluster/measure.ts";
+import { clusterReport } from "./cluster/report.ts";
 import { measureDecisionCost } from "./decision-cost.ts";
 import { measureDemo } from "./demo-cost.ts";
 import { compileEmptyFilter } from "./empty-filter.ts";
@@ -21,6 +23,7 @@ const SECTIONS = {
   e: "certificates issued",
   f: "CPU of Envoy per request with metrics",
   g: "CPU of two sidecars per request with mutual TLS",
+  h: "the control plane against a real API server",
 } as const;
 type Section = keyof typeof SECTIONS;
 
@@ -84,6 +87,9 @@ async function demoTables(sections: ReadonlySet<Section>, edits: number): Promis
   ];
 }
 
+/** A company's cluster, and pods that come and go as in a roll-out of everything. */
+const CLUSTER = { size: { services: 1_000, podsPerService: 10, proxies: 1_000 }, churnSeconds: 60, changesPerSecond: 100 } as const;
+
 /** Enough for a steady figure, a few seconds. */
 const CERTIFICATES = 2_000;
 
@@ -109,7 +115,7 @@ function count(name: string, text: string): number {
 
 async function main(): Promise<void> {
   const option = (value: string) => ({ type: "string", default: value }) as const;
-  const { values } = parseArgs({ options: { only: option("a,b,c,d,e,f,g"), rounds: option("60"), edits: option("20"), seed: option("20221104") } });
+  const { values } = parseArgs({ options: { only: option("a,b,c,d,e,f,g,h"), rounds: option("60"), edits: option("20"), seed: option("20221104") } });
   const [rounds, edits, seed] = [count("rounds", values.rounds), count("edits", values.edits), count("seed", values.seed)];
   const sections = sectionsOf(values.only);
   const print = (text: string): void => console.log(`${text}\n`);
@@ -139,6 +145,10 @@ async function main(): Promise<void> {
   if (sections.has("g")) {
     start("g");
     print(listenerTable("through two sidecars", rounds, await measureMutualTlsCost({ rounds, seed, onProgress: progress })));
+  }
+  if (sections.has("h")) {
+    start("h");
+    print(clusterReport(await measureCluster({ ...CLUSTER, onProgress: progress })));
   }
 }
 
