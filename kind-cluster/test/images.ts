@@ -50,8 +50,9 @@ export function createImages(envoyBinary: string): (image: string) => Image {
     product: () => demo("shop", "product"),
     color: (tag) => demo("blue-green", "color", { COLOR: tag }),
     page: () => demo("blue-green", "page"),
-    // Of Argo Rollouts' own manifests: something that answers at port 80, with the pod's name.
-    nginx: () => ({ ...demo("blue-green", "color", { PORT: "80" }), user: 0 }),
+    // Of Argo Rollouts' own manifests: something that answers at port 80, with the pod's name. It goes on for a while when it is told to end, as a program of a
+    // cluster must where its pod has no preStop hook: on a busy machine its callers hear of it later than that.
+    nginx: () => ({ ...demo("blue-green", "color", { PORT: "80", DRAIN_MS: "4000" }), user: 0 }),
     // Of the tests' own meshes: says what reached it.
     echo: (tag) => ({
       files: { ...NODE, "/app/echo.mjs": join(ROOT, "envoy", "e2e", "meshes", "parity", "echo.mjs") },

@@ -19,6 +19,8 @@ export interface PodLoad {
   /** Resolves with the next `count` answers, all of which come after this call. Rejects when the load ends before. */
   readonly next: (count: number) => Promise<readonly PodAnswer[]>;
   readonly stop: () => Promise<LoadReport>;
+  /** Ends it however it stands; nothing where it has ended. */
+  readonly end: () => Promise<void>;
 }
 
 /** Starts a load in the network namespace of a pod. */
@@ -57,6 +59,10 @@ export function startPodLoad(networkNamespace: string, options: PodLoadOptions):
         waiting.add(look);
         look();
       });
+    },
+    end: async () => {
+      child.kill("SIGKILL");
+      await closed;
     },
     stop: async () => {
       child.kill("SIGTERM");

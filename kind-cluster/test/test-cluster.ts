@@ -114,7 +114,11 @@ export async function startTestCluster({ nodes = NODES }: { readonly nodes?: rea
         );
         return answers[0] ?? {};
       },
-      load: (pod, options) => startPodLoad(networkNamespace(pod), options),
+      load: (pod, options) => {
+        const load = startPodLoad(networkNamespace(pod), options);
+        undo.push(load.end);
+        return load;
+      },
     };
   } catch (error) {
     await close();
