@@ -21,7 +21,12 @@ if (read.kind === "problem") {
   process.stderr.write(`${read.text}\nRun with --help for the options.\n`);
   process.exit(2);
 }
-await run(read.settings);
+try {
+  await run(read.settings);
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\nRun with --help for the options.\n`);
+  process.exit(1);
+}
 
 async function run(settings: ClusterSettings): Promise<void> {
   const { logLevel, kubeconfig, context, xdsPort, healthPort, webhookPort, adminPort, filter, ...rest } = settings;
