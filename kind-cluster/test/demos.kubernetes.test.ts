@@ -34,12 +34,15 @@ describe("the locality demo", () => {
   it("answers each zone's products with the order history of that zone", async () => {
     for (const zone of ["a", "b", "c"]) {
       const product = await only({ app: "product", zone });
-      for (let request = 0; request < 10; request++) {
+      const served = async (): Promise<string> => {
         // Its own address: as if a request of somebody else had reached it.
         const answer = await cluster.ask(product, `http://${product.status.podIP}:9090/products`);
         expect(answer).toMatchObject({ status: 200 });
-        expect(workloadOf(answer.headers?.["x-order-history-served-by"] ?? "")).toBe(`order-history-${zone}`);
-      }
+        return workloadOf(answer.headers?.["x-order-history-served-by"] ?? "");
+      };
+      // That a pod is ready is known to the API server first, then to its callers.
+      await until("the zone's own copy", async () => ((await served()) === `order-history-${zone}` ? true : undefined));
+      for (let request = 0; request < 10; request++) expect(await served()).toBe(`order-history-${zone}`);
     }
     expect(await cluster.log(await only({ app: "order-history", zone: "b" }), "order-history")).toContain("GET /order-histories");
   });
