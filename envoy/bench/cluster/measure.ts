@@ -56,6 +56,7 @@ export interface ClusterOptions {
 
 const AT_ONCE = 24;
 const QUIET_MS = 3_000;
+const SETTLED_MS = 30_000;
 /** So that no node's silence is a change. */
 const NEVER_SECONDS = 100_000;
 
@@ -176,13 +177,23 @@ async function measureChurn(
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   const seconds = (performance.now() - startedMs) / 1_000;
   const spent = (await controlPlane.cpuSeconds()) - cpu;
-  // What came last is to be published too.
-  await new Promise((resolve) => setTimeout(resolve, 2 * QUIET_MS));
+  await settled(controlPlane);
   const published = (await controlPlane.metric(count)) - publications;
   onProgress(
     `churn: ${total} changes in ${seconds.toFixed(0)} s, CPU ${(spent / seconds).toFixed(2)} of a core, ${published} publications, ${memoryMb.map(Math.round).join(", ")} MB`,
   );
   return { seconds, changes: total, cpuShare: spent / seconds, publications: published, memoryMb };
+}
+
+/** Until what came last is published and every proxy that is connected has it: nothing is published for a while that is longer than one takes. */
+async function settled(controlPlane: ClusterControlPlane): Promise<void> {
+  const read = async () => [await controlPlane.metric("weft_publication_duration_seconds_count"), await controlPlane.metric('weft_proxies{state="behind"}')];
+  for (let quietSince = performance.now(), last = await read(); performance.now() - quietSince < SETTLED_MS; ) {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const now = await read();
+    if (now[0] !== last[0] || now[1] !== 0) quietSince = performance.now();
+    last = now;
+  }
 }
 
 async function setReady({ api }: Cluster, pod: BenchPod, ready: boolean): Promise<void> {
