@@ -69,7 +69,11 @@ export async function measure(size: MeshSize, options: { readonly profile?: stri
       const { streams, medianBytes, resources } = await clients.report({ quietMs: 0, atLeast: 0 });
       return { elapsedMs, cpuSeconds: spent, streams, medianBytes, resources };
     };
-    const firstSync = await cost(() => clients.open(controlPlane.xdsPort, ids), ids.length);
+    // On a busy machine the streams may be quiet for seconds in the middle of it.
+    const firstSync = await cost(async () => {
+      clients.open(controlPlane.xdsPort, ids);
+      await controlPlane.settled(ids.length);
+    }, ids.length);
     onProgress(`first sync: ${text(firstSync)}`);
     const changeWeight = (weight: number) => async (): Promise<void> => {
       await writeFile(join(base, "edit"), serviceYaml(3, weight));
