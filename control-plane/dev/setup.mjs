@@ -14,6 +14,7 @@ const STAMP = join(ROOT, "node_modules", ".weft-lock-digest");
 const TEST_TOOLS = [
   { program: "chromium", package: "chromium" },
   { program: "wrk", package: "wrk" },
+  { program: "prometheus", package: "prometheus" },
   { program: "ip", package: "iproute2" },
   { program: "iptables", package: "iptables" },
 ];
