@@ -151,7 +151,7 @@ export async function startMesh(
       await closed;
     }
     refusePrivateKeys("what `weft up` printed", `${JSON.stringify(events)}${errors}`);
-    await refusePrivateKeysBelow(join(base, "state"), isKeyStore);
+    await refusePrivateKeysBelow(env.WEFT_STATE, isKeyStore);
     if (process.env.WEFT_KEEP !== "1") await rm(base, { recursive: true, force: true });
   };
 
