@@ -12,6 +12,7 @@ import { createTokenReview } from "../control-plane/kubernetes/token-review.ts";
 import { createKubernetesApi, type KubernetesApi, kubeconfigConnection } from "../control-plane/source/kubernetes-api.ts";
 import { until } from "../envoy/e2e/mesh.ts";
 import { type Cluster, startCluster } from "./test/cluster.ts";
+import { installDefinitions } from "./test/definitions.ts";
 
 const FOLDER = import.meta.dirname;
 const VIRTUAL_SERVICES = "/apis/networking.istio.io/v1/namespaces/default/virtualservices";
@@ -104,8 +105,7 @@ const apply = (text: string): Promise<string> => cluster.kubectl(["apply", "--se
 beforeAll(async () => {
   cluster = await startCluster();
   state = await mkdtemp(join(tmpdir(), "weft-control-plane-"));
-  await cluster.kubectl(["apply", "--server-side", "-f", join(FOLDER, "crds")]);
-  await cluster.kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+  await installDefinitions(cluster);
   for (const file of ["namespaces.yaml", "rbac.yaml"]) await cluster.kubectl(["apply", "--server-side", "-f", join(FOLDER, "manifests", file)]);
   await startControlPlane("one");
 });

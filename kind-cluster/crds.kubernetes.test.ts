@@ -7,6 +7,7 @@ import { CONFORMANCE } from "../control-plane/conformance/lines.ts";
 import { parseFile } from "../control-plane/source/parse-file.ts";
 import { validate } from "../control-plane/validate/validate.ts";
 import { type Cluster, startCluster } from "./test/cluster.ts";
+import { installDefinitions } from "./test/definitions.ts";
 
 const FOLDER = import.meta.dirname;
 const ROOT = join(FOLDER, "..");
@@ -22,8 +23,7 @@ describe("the definitions on a real API server", () => {
   let cluster: Cluster;
   beforeAll(async () => {
     cluster = await startCluster();
-    await cluster.kubectl(["apply", "--server-side", "-f", join(FOLDER, "crds")]);
-    await cluster.kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+    await installDefinitions(cluster);
   });
   afterAll(() => cluster?.close());
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { type Cluster, startCluster } from "./test/cluster.ts";
+import { installDefinitions } from "./test/definitions.ts";
 
 const FOLDER = import.meta.dirname;
 
@@ -68,8 +69,7 @@ describe("External DNS", () => {
   let cluster: Cluster;
   beforeAll(async () => {
     cluster = await startCluster();
-    await cluster.kubectl(["apply", "--server-side", "-f", join(FOLDER, "crds")]);
-    await cluster.kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+    await installDefinitions(cluster);
     await cluster.kubectl(["apply", "-f", join(FOLDER, "manifests/namespaces.yaml")]);
     await cluster.kubectl(["apply", "-f", join(FOLDER, "manifests/gateway.yaml")]);
     await cluster.kubectl(["apply", "-f", "-"], RESOURCES);

@@ -7,6 +7,7 @@ import { podSchema } from "../control-plane/kubernetes/inject/pod.ts";
 import { DEFAULT_SETTINGS } from "../control-plane/kubernetes/inject/settings.ts";
 import { startWebhooks, type WebhookServer, webhookNames } from "../control-plane/kubernetes/webhook/server.ts";
 import { type Cluster, startCluster } from "./test/cluster.ts";
+import { installDefinitions } from "./test/definitions.ts";
 
 const FOLDER = import.meta.dirname;
 const MANIFESTS = ["namespaces", "rbac", "control-plane", "webhooks", "gateway", "mesh-config"];
@@ -31,8 +32,7 @@ describe("the manifests on a real API server", () => {
 
   beforeAll(async () => {
     cluster = await startCluster();
-    await cluster.kubectl(["apply", "--server-side", "-f", join(FOLDER, "crds")]);
-    await cluster.kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+    await installDefinitions(cluster);
     await cluster.kubectl(["apply", "--server-side", "-f", join(FOLDER, "manifests/namespaces.yaml")]);
     root = await createRoot(1, Date.now());
     const uri = "spiffe://cluster.local/ns/weft-system/sa/weft-control-plane";

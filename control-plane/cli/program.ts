@@ -1,5 +1,6 @@
 // The command line as commander reads it: commands, options, help texts with examples. What a command does is loaded only when it is run.
 import { Command, InvalidArgumentError, Option } from "commander";
+import { isRecord } from "../model/is-record.ts";
 import type { AnalyzeOptions } from "./analyze.ts";
 import type { CertRotateOptions, CertShowOptions } from "./cert.ts";
 import { CommandError, EXIT } from "./command-error.ts";
@@ -239,12 +240,8 @@ function collectHeader(text: string, before: readonly (readonly [string, string]
 
 function claimsIn(text: string): Readonly<Record<string, unknown>> {
   const read = parsedJson(text);
-  if (!isObject(read)) throw new InvalidArgumentError('Claims are a JSON object, such as \'{"iss": "https://issuer.example", "sub": "alice"}\'.');
+  if (!isRecord(read)) throw new InvalidArgumentError('Claims are a JSON object, such as \'{"iss": "https://issuer.example", "sub": "alice"}\'.');
   return read;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function parsedJson(text: string): unknown {

@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type FakeKubernetes, startFakeKubernetes } from "../source/fake-kubernetes.ts";
 import { createKubernetesApi, type KubernetesApi } from "../source/kubernetes-api.ts";
+import { eventually } from "../test/eventually.ts";
 import { type Leader, startLeader } from "./leader.ts";
 
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -32,10 +33,6 @@ function start(identity: string): Leader {
   });
   leaders.push(leader);
   return leader;
-}
-
-function eventually(check: () => void): Promise<void> {
-  return vi.waitFor(check, { timeout: 20_000, interval: 10 });
 }
 
 describe("the Lease", () => {

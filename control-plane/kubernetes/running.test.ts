@@ -1,8 +1,9 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Instance, Proxy } from "../mesh/instance.ts";
 import { type FakeKubernetes, startFakeKubernetes } from "../source/fake-kubernetes.ts";
 import { type KubernetesSource, startKubernetesSource } from "../source/kubernetes.ts";
 import { createKubernetesApi, type KubernetesApi, type KubernetesObject } from "../source/kubernetes-api.ts";
+import { eventually } from "../test/eventually.ts";
 import { statusText } from "./inject/status.ts";
 import { type ClusterRunning, watchRunning } from "./running.ts";
 
@@ -30,10 +31,6 @@ afterEach(async () => {
   api.close();
   await server.close();
 });
-
-function eventually(check: () => void): Promise<void> {
-  return vi.waitFor(check, { timeout: 20_000, interval: 5 });
-}
 
 async function begin(): Promise<void> {
   source = startKubernetesSource({ api, logger: quiet, rootNamespace: "weft-system", onObject: (file, object) => running.noteObject(file, object) });

@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { eventually } from "../test/eventually.ts";
 import { type FakeKubernetes, startFakeKubernetes } from "./fake-kubernetes.ts";
 import { createKubernetesApi, type KubernetesApi, type KubernetesObject } from "./kubernetes-api.ts";
 import { type Informer, type InformerOptions, retryMs, startInformer } from "./kubernetes-informer.ts";
@@ -19,10 +20,6 @@ afterEach(async () => {
   api.close();
   await server.close();
 });
-
-function eventually(check: () => void): Promise<void> {
-  return vi.waitFor(check, { timeout: 20_000, interval: 5 });
-}
 
 function pod(name: string, spec: string, namespace = "default"): KubernetesObject {
   return { metadata: { name, namespace }, spec };

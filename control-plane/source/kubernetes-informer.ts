@@ -1,6 +1,7 @@
 // One collection of the API server, kept up to date: its list, then each change of it, for ever. A watch that breaks goes on where it was; where the server has
 // forgotten that place (410 Gone), everything is listed again and compared, so that nothing is lost and nothing is gone in between.
 // Source: Kubernetes API concepts, "Efficient detection of changes", "410 Gone responses", "Watch bookmarks".
+import { setTimeout } from "node:timers/promises";
 import { type KubernetesApi, KubernetesApiError, type KubernetesObject } from "./kubernetes-api.ts";
 import { listObjects } from "./kubernetes-list.ts";
 
@@ -178,15 +179,6 @@ export function retryMs(failures: number, firstMs: number, random: () => number)
 }
 
 /** Resolves after a time, or at once when `signal` says so. */
-export function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, delayMs);
-    signal.addEventListener("abort", end);
-    if (signal.aborted) end();
-  });
+export async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  await setTimeout(delayMs, undefined, { signal }).catch(() => undefined);
 }

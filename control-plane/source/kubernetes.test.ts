@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { eventually } from "../test/eventually.ts";
 import { type FakeKubernetes, startFakeKubernetes } from "./fake-kubernetes.ts";
 import { type KubernetesSource, type KubernetesSourceOptions, startKubernetesSource } from "./kubernetes.ts";
 import { createKubernetesApi, type KubernetesApi } from "./kubernetes-api.ts";
@@ -21,10 +22,6 @@ afterEach(async () => {
   api.close();
   await server.close();
 });
-
-function eventually(check: () => void): Promise<void> {
-  return vi.waitFor(check, { timeout: 20_000, interval: 5 });
-}
 
 interface Opened {
   readonly source: KubernetesSource;

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { formatDiagnostic } from "../model/diagnostic.ts";
+import { aliasBomb } from "../test/alias-bomb.ts";
 import { parseFile } from "./parse-file.ts";
 
 const linesOf = (text: string): readonly string[] => parseFile("a.yaml", text).diagnostics.map(formatDiagnostic);
@@ -106,18 +107,7 @@ describe("mistakes of the text", () => {
   });
 
   it("refuses an alias bomb without expanding it", () => {
-    const levels = Array.from(
-      { length: 20 },
-      (_, level) =>
-        `a${level}: &a${level} [${
-          level === 0
-            ? "x"
-            : Array(10)
-                .fill(`*a${level - 1}`)
-                .join(", ")
-        }]`,
-    );
-    const file = parseFile("a.yaml", levels.join("\n"));
+    const file = parseFile("a.yaml", aliasBomb());
     expect(file.diagnostics.map(({ code }) => code)).toContain("WEFT0111");
     expect(file.syntaxOk).toBe(false);
   });

@@ -1,5 +1,6 @@
 // PeerAuthentication and RequestAuthentication as a whole. Source: Istio ValidatePeerAuthentication, ValidateRequestAuthentication.
 
+import { isRecord } from "../model/is-record.ts";
 import type { JwtRule } from "../model/request-authentication.ts";
 import type { FieldPath, PeerAuthentication, RequestAuthentication } from "../model/resource.ts";
 import { error, type Problem, warning } from "./problem.ts";
@@ -88,8 +89,4 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Route, VirtualHost } from "../gen/envoy/config/route/v3/route_components_pb.js";
 import type { Proxy } from "../mesh/instance.ts";
 import { compareText } from "../model/diagnostic.ts";
+import { isRecord } from "../model/is-record.ts";
 import { clusterChoices } from "../simulate/choose-cluster.ts";
 import type { FilterInstance } from "../simulate/decide.ts";
 import { faultsFor } from "../simulate/faults.ts";
@@ -211,10 +212,6 @@ function withoutDestinations(json: unknown): Record<string, unknown> {
   if (!isRecord(action) || !isRecord(action.route)) return { ...others, action };
   const { clusterSpecifier: __, ...forwarding } = action.route;
   return { ...others, route: forwarding };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**

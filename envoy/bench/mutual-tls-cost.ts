@@ -1,6 +1,6 @@
 // What mutual TLS between two sidecars costs: CPU of both per request, in plain text, over connections that are kept, and with a handshake for each request.
 
-import { freePort } from "../e2e/dynamic-envoy.ts";
+import { freePort } from "../../control-plane/test/free-ports.ts";
 import { createTestAuthority, type Identity } from "../e2e/peers.ts";
 import { httpListener, type ListenerCost, type ListenerCostOptions, measureListeners } from "./listener-cost.ts";
 

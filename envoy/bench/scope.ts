@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { type Caller, startScopedMesh, startUpstream } from "../e2e/scoped-mesh.ts";
 import { ask } from "../e2e/served-mesh.ts";
 import { serviceName, serviceYaml } from "./scale/service-mesh.ts";
+import { median } from "./statistics.ts";
 
 const CALLED = 10;
 const ENDPOINTS = 10;
@@ -53,10 +54,6 @@ async function timed({ proxy }: Caller, host: string): Promise<number> {
   const { status } = await ask(proxy, `http://${host}/`, { headers: { host } });
   if (status !== 200) throw new Error(`${host} was answered ${status}`);
   return performance.now() - startedMs;
-}
-
-function median(list: readonly number[]): number {
-  return [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)] ?? 0;
 }
 
 console.log(`On ${availableParallelism()} cores (${cpus()[0]?.model ?? "unknown"}), Node ${process.versions.node}.\n`);

@@ -14,6 +14,7 @@ import { loadTokenKey, mintToken } from "../../control-plane/ca/token.ts";
 import { DeltaDiscoveryRequestSchema } from "../../control-plane/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { ControlPlaneMessage, RunnerMessage } from "../../control-plane/local/protocol.ts";
 import { TYPE_URLS } from "../../control-plane/snapshot/type-urls.ts";
+import { aliasBomb } from "../../control-plane/test/alias-bomb.ts";
 import { AGGREGATED_DISCOVERY_SERVICE } from "../../control-plane/xds/server.ts";
 import { until } from "./dynamic-envoy.ts";
 import { proxyNamed } from "./identified-mesh.ts";
@@ -185,22 +186,6 @@ async function dawdle(port: number, text: string): Promise<void> {
       }),
   );
   await Promise.all(closed);
-}
-
-/** Aliases of aliases: a kilobyte that stands for 10^20 values. */
-function aliasBomb(): string {
-  const levels = Array.from(
-    { length: 20 },
-    (_, level) =>
-      `a${level}: &a${level} [${
-        level === 0
-          ? "x"
-          : Array(10)
-              .fill(`*a${level - 1}`)
-              .join(", ")
-      }]`,
-  );
-  return levels.join("\n");
 }
 
 describe.runIf(process.platform === "linux")("a control plane under attack", () => {

@@ -1,7 +1,8 @@
 // Automatic scope on real Envoys: the same answers as with the whole mesh in every proxy, and what happens when hosts come and go, or the control plane does.
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Caller, type ScopedMesh, serviceYaml, startScopedMesh, startUpstream, type Upstream, until } from "./scoped-mesh.ts";
+import { until } from "./dynamic-envoy.ts";
+import { type Caller, type ScopedMesh, serviceYaml, startScopedMesh, startUpstream, type Upstream, WAIT_MS } from "./scoped-mesh.ts";
 import { ask, type Reply } from "./served-mesh.ts";
 
 const NAMES = Array.from({ length: 40 }, (_, index) => `s${index}`);
@@ -276,7 +277,7 @@ spec: {hosts: [${prefix}-${index}.sticky.example], http: [{route: [{destination:
     const [caller] = mesh.callers;
     // The limit on waiting for a host is none on the host's own time.
     const slow = [get(caller, "s36", "/after/6500"), get(caller, "s0", "/after/6500")];
-    await until("both have their host", async () => (await names(caller)).includes("s36"));
+    await until("both have their host", async () => (await names(caller)).includes("s36"), WAIT_MS);
     await mesh.stopControlPlane();
     expect((await get(caller, "s0")).status).toBe(200);
     const failed = await get(caller, "s31");
@@ -310,11 +311,11 @@ spec: {hosts: [${prefix}-${index}.sticky.example], http: [{route: [{destination:
     })();
     const sidecar = `---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: default}\nspec: {egress: [{hosts: ["./s0.default.svc.cluster.local", "./s1.default.svc.cluster.local", "./s35.default.svc.cluster.local"]}]}\n`;
     await mesh.publish(withUpstream(meshYaml("auto", { more: sidecar })));
-    await until("the hosts of the Sidecar are there", async () => (await names(caller)).includes("s35"));
+    await until("the hosts of the Sidecar are there", async () => (await names(caller)).includes("s35"), WAIT_MS);
     expect((await get(caller, "s35")).status).toBe(200);
     expect((await get(caller, "s20")).status).toBe(503);
     await mesh.publish(withUpstream(meshYaml("auto")));
-    await until("what was called is there again", async () => (await get(caller, "s20")).status === 200);
+    await until("what was called is there again", async () => (await get(caller, "s20")).status === 200, WAIT_MS);
     done = true;
     await load;
     expect(statuses.filter((status) => status !== 200)).toEqual([]);

@@ -1,7 +1,7 @@
 // A real Envoy that gets everything but its bootstrap by delta ADS, and the real xDS server beside it.
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer, request } from "node:http";
+import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pino from "pino";
@@ -16,16 +16,6 @@ import { metricsSink, STATS_FLUSH_INTERVAL_MS } from "../metrics-sink.ts";
 import type { Answer } from "./static-envoy.ts";
 
 export const PROXY_ID = "sidecar~test";
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
 
 /** Awaits a condition. Rejects, naming it, when it does not come about. */
 export async function until<Value>(what: string, ask: () => Value | Promise<Value>, timeoutMs = 20_000): Promise<NonNullable<Value>> {

@@ -1,8 +1,9 @@
 // The filter dies in a real Envoy: what it costs, how the control plane hears of it, and that a fresh VM decides again.
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort } from "../../control-plane/test/free-ports.ts";
 import { buildFilter } from "../../filter/build.ts";
-import { type DynamicEnvoy, freePort, get, startDynamicEnvoy, statusOf, TestControlPlane, until } from "./dynamic-envoy.ts";
+import { type DynamicEnvoy, get, startDynamicEnvoy, statusOf, TestControlPlane, until } from "./dynamic-envoy.ts";
 import { type NamedUpstream, startNamedUpstream } from "./static-envoy.ts";
 import { cluster, decidedHost, endpoints, listener, trappingFilter, vhdsRoutes } from "./xds-resources.ts";
 

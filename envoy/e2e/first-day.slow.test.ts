@@ -1,11 +1,11 @@
 // Follows docs/first-day.md command by command: its fences are typed into a shell, its files written, and what it shows is what is seen.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort } from "../../control-plane/test/free-ports.ts";
 import { until } from "./mesh.ts";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -42,14 +42,6 @@ function holds(output: string, shown: string): boolean {
     rest = rest.slice(at + part.length);
   }
   return true;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
 
 describe("docs/first-day.md", () => {

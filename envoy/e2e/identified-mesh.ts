@@ -15,6 +15,7 @@ import { createProxyTokens, type ProxyTokens } from "../../control-plane/local/p
 import type { Proxy } from "../../control-plane/mesh/instance.ts";
 import { renewSecrets } from "../../control-plane/snapshot/secrets.ts";
 import { buildSnapshot, type Snapshot } from "../../control-plane/snapshot/snapshot.ts";
+import { freePort } from "../../control-plane/test/free-ports.ts";
 import { refusePrivateKeys, refusePrivateKeysBelow } from "../../control-plane/test/private-keys.ts";
 import { packAny } from "../../control-plane/translate/any.ts";
 import type { TranslatedResource, XdsType } from "../../control-plane/translate/resource.ts";
@@ -23,7 +24,7 @@ import { systemClock } from "../../control-plane/xds/clock.ts";
 import { startXdsServer, type XdsServer } from "../../control-plane/xds/server.ts";
 import { bootstrapOf } from "../bootstrap.ts";
 import { ensureEnvoy } from "../install.ts";
-import { freePort, until } from "./dynamic-envoy.ts";
+import { until } from "./dynamic-envoy.ts";
 
 /** One line of the control plane's log. */
 export interface LogLine {

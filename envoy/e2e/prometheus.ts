@@ -1,10 +1,10 @@
 // A real Prometheus (Debian's) for tests: it scrapes what a configuration says and answers queries.
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { freePort } from "../../control-plane/test/free-ports.ts";
 import { until } from "./mesh.ts";
 
 /** One series of an instant query. */
@@ -29,6 +29,7 @@ const answer = z.object({
 /** Starts `path` with a configuration file, and resolves when it answers. Rejects with its log where it ends before. */
 export async function startPrometheus(path: string, configurationPath: string): Promise<Prometheus> {
   const folder = await mkdtemp(join(tmpdir(), "weft-prometheus-"));
+  // Prometheus does not say which port the system has chosen.
   const port = await freePort();
   const child = spawn(path, [`--config.file=${configurationPath}`, `--storage.tsdb.path=${folder}`, `--web.listen-address=127.0.0.1:${port}`], {
     stdio: ["ignore", "ignore", "pipe"],
@@ -61,15 +62,4 @@ export async function startPrometheus(path: string, configurationPath: string): 
     return answer.parse(JSON.parse(text)).data.result.map(({ metric, value: [, value] }) => ({ labels: metric, value: Number(value) }));
   };
   return { query, number: async (promql) => (await query(promql))[0]?.value ?? Number.NaN, close };
-}
-
-/** Prometheus does not say which port the system has chosen. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => (address === null || typeof address === "string" ? reject(new Error("no port")) : resolve(address.port)));
-    });
-  });
 }

@@ -14,6 +14,7 @@ import { lastGoodFile } from "../../control-plane/source/last-good-file.ts";
 import { buildFilter } from "../../filter/build.ts";
 import { bootstrapOf } from "../bootstrap.ts";
 import { ensureEnvoy } from "../install.ts";
+import { until } from "./dynamic-envoy.ts";
 
 /** Who answers: every service is at a loopback address of its own, and the upstream says at which one it was called. */
 export interface Upstream {
@@ -46,7 +47,7 @@ export interface Caller {
   readonly admin: (path: string) => Promise<string>;
 }
 
-const WAIT_MS = 60_000;
+export const WAIT_MS = 60_000;
 
 /** Starts a server that answers at every loopback address: `{"at": "1.7", "host": "web", "method": "GET", "body": ""}`. */
 export async function startUpstream(): Promise<Upstream> {
@@ -152,10 +153,16 @@ export async function startScopedMesh(options: {
     controlPlane?.setRunning({ sequence, instances, proxies });
   };
   const settled = async (): Promise<void> => {
-    await until("every Envoy is up to date", () => {
-      const states = controlPlane?.proxies() ?? [];
-      return published === sequence && states.length === proxies.length && states.every(({ upToDate, ackedRevision }) => upToDate && ackedRevision >= revision);
-    });
+    await until(
+      "every Envoy is up to date",
+      () => {
+        const states = controlPlane?.proxies() ?? [];
+        return (
+          published === sequence && states.length === proxies.length && states.every(({ upToDate, ackedRevision }) => upToDate && ackedRevision >= revision)
+        );
+      },
+      WAIT_MS,
+    );
   };
   const addCaller = async (): Promise<Caller> => {
     const number = proxies.length + 1;
@@ -222,7 +229,7 @@ export async function startScopedMesh(options: {
       const former = revision;
       yaml = next;
       change(new Map([["mesh.yaml", yaml]]));
-      await until("the change is published", () => revision !== former);
+      await until("the change is published", () => revision !== former, WAIT_MS);
       await settled();
     },
     addCaller,
@@ -254,13 +261,4 @@ function instanceOf(workload: string, copy: number, address: string, port: numbe
     ready: true,
     hasSidecar: false,
   };
-}
-
-/** Asks until the answer is true, or for too long. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + WAIT_MS;
-  while (!(await holds())) {
-    if (Date.now() > endMs) throw new Error(`in vain was waited until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }

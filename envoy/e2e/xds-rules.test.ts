@@ -1,6 +1,7 @@
 // The xDS server against a real Envoy: what the model of Envoy in control-plane/xds/ claims, shown where it matters most. Resources are made by hand.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type DynamicEnvoy, freePort, get, startDynamicEnvoy, statusOf, TestControlPlane, until } from "./dynamic-envoy.ts";
+import { freePort } from "../../control-plane/test/free-ports.ts";
+import { type DynamicEnvoy, get, startDynamicEnvoy, statusOf, TestControlPlane, until } from "./dynamic-envoy.ts";
 import { type NamedUpstream, startNamedUpstream } from "./static-envoy.ts";
 import { cluster, endpoints, listener, vhdsRoutes, virtualHost } from "./xds-resources.ts";
 

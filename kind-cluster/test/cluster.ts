@@ -4,10 +4,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { openSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runTool } from "../../control-plane/local/isolation/commands.ts";
+import { freePorts } from "../../control-plane/test/free-ports.ts";
 import { until } from "../../envoy/e2e/mesh.ts";
 import { type Api, createApi } from "./api.ts";
 import { ensureBinaries } from "./binaries.ts";
@@ -190,23 +190,6 @@ async function answers(url: string, ca: string, token: string): Promise<boolean>
   } finally {
     api.close();
   }
-}
-
-/** All at once, so that no two are the same. */
-async function freePorts(addresses: readonly [string, string, string]): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    addresses.map(async (address) => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, address, resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => {
-    const place = server.address();
-    return typeof place === "object" && place !== null ? place.port : 0;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 async function endProcess(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

@@ -2,6 +2,7 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { until } from "../../envoy/e2e/mesh.ts";
+import { installDefinitions } from "./definitions.ts";
 import type { Pod } from "./kubelet/objects.ts";
 import { startTestCluster, type TestCluster } from "./test-cluster.ts";
 
@@ -24,8 +25,7 @@ interface WithStatus {
 export async function startWeftCluster(): Promise<WeftCluster> {
   const cluster = await startTestCluster();
   try {
-    await cluster.kubectl(["apply", "--server-side", "-f", join(KIND_CLUSTER, "crds")]);
-    await cluster.kubectl(["wait", "--for=condition=Established", "--timeout=60s", "-f", join(KIND_CLUSTER, "crds")]);
+    await installDefinitions(cluster);
     await cluster.kubectl(["apply", "--server-side", "-k", join(KIND_CLUSTER, "manifests")]);
     await cluster.readyPods(2, { app: "weft-control-plane" }, "weft-system", READY_MS);
     await cluster.readyPods(1, { istio: "ingressgateway" }, "weft-ingress", READY_MS);

@@ -1,4 +1,5 @@
 // What has to be changed in one JSON value to make it another (RFC 6902), as an admission webhook says it. Pure.
+import { isRecord } from "../../model/is-record.ts";
 
 export type PatchOperation =
   | { readonly op: "add" | "replace"; readonly path: string; readonly value: unknown }
@@ -19,8 +20,4 @@ export function jsonPatch(before: unknown, after: unknown, path = ""): readonly 
 
 function same(a: unknown, b: unknown): boolean {
   return a === b || JSON.stringify(a) === JSON.stringify(b);
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

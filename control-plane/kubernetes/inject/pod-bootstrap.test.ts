@@ -10,6 +10,7 @@ import { ensureEnvoy } from "../../../envoy/install.ts";
 import { createRoot, type Issuer, type Leaf } from "../../ca/certificates.ts";
 import { issueServer } from "../../ca/first-authority.ts";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../../gen/envoy/service/discovery/v3/discovery_pb.js";
+import { freePort } from "../../test/free-ports.ts";
 import { rootsConfigMap } from "../pod-contract.ts";
 import { podBootstrap } from "./pod-bootstrap.ts";
 import { rewriteProbes } from "./probes.ts";
@@ -23,14 +24,6 @@ async function writeVolume(folder: string, generation: number, token: string, ro
   for (const [key, text] of Object.entries(rootsConfigMap(roots, folder))) await writeFile(join(folder, own, "roots", key), text);
   await symlink(own, join(folder, "..data_tmp"));
   await rename(join(folder, "..data_tmp"), join(folder, "..data"));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
 
 /** The token and the certificate's generation of each stream that the control plane was asked for. */

@@ -1,9 +1,9 @@
 // The control plane of a cluster as a process that is measured: the real entry point, with TLS and tokens, against a real API server.
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePorts } from "../../../control-plane/test/free-ports.ts";
 import { until } from "../../e2e/mesh.ts";
 import { cpuSeconds, ended, memory } from "../scale/processes.ts";
 
@@ -23,7 +23,7 @@ const READY_MS = 300_000;
 
 /** Resolves when it is ready; rejects with where its log is. */
 export async function startControlPlane(kubeconfig: string, folder: string, name: string): Promise<ClusterControlPlane> {
-  const [xdsPort = 0, healthPort = 0, webhookPort = 0, adminPort = 0] = await freePorts(4);
+  const [xdsPort = 0, healthPort = 0, webhookPort = 0, adminPort = 0] = await freePorts(Array<string>(4).fill("127.0.0.1"));
   const logPath = join(folder, `${name}.log`);
   const log = openSync(logPath, "w");
   const began = performance.now();
@@ -64,21 +64,4 @@ export async function startControlPlane(kubeconfig: string, folder: string, name
     },
     end: () => ended(child),
   };
-}
-
-/** All at once, so that no two are the same. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
